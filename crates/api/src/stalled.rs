@@ -1,0 +1,107 @@
+//! The closed table of reasons for which an upgrade is Stalled: after how long, and what to do.
+
+use crate::checks::words;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// Why a person must act.
+    StalledReason {
+        /// A preflight check failed.
+        PreflightFailed,
+        /// A preflight check could not be answered for too long.
+        PreflightUnknown,
+        /// The request cannot be taken.
+        RequestRefused,
+        /// An image cannot be pulled.
+        ImagePullFailed,
+        /// A Helm hook failed.
+        HookFailed,
+        /// A field belongs to somebody else.
+        FieldConflict,
+        /// A ResourcePatch does not apply.
+        ResourcePatchFailed,
+        /// A chart cannot be rendered.
+        RenderFailed,
+        /// The API server refuses an object.
+        ObjectRejected,
+        /// The operator lacks a right.
+        Forbidden,
+        /// A component is not healthy in its time.
+        TimedOut,
+        /// A container keeps failing.
+        ContainerFailing,
+        /// The release cannot be read from the registry.
+        ReleaseUnavailable,
+        /// The release holds other bytes than its digest says.
+        ReleaseInvalid,
+        /// The API server or the cluster cannot be reached.
+        ClusterUnreachable,
+    }
+}
+
+impl StalledReason {
+    /// How long the cause must last before the condition says so, in seconds.
+    #[must_use]
+    pub const fn threshold_s(self) -> i64 {
+        match self {
+            Self::PreflightFailed
+            | Self::RequestRefused
+            | Self::HookFailed
+            | Self::FieldConflict
+            | Self::ResourcePatchFailed
+            | Self::RenderFailed
+            | Self::ObjectRejected
+            | Self::Forbidden
+            | Self::ReleaseInvalid
+            // The time of the component has run out already.
+            | Self::TimedOut => 0,
+            // One failed pull or restart is common while a node is busy; the documents promise a minute.
+            Self::ImagePullFailed => 20,
+            Self::ContainerFailing => 60,
+            Self::ReleaseUnavailable => 60,
+            Self::PreflightUnknown | Self::ClusterUnreachable => 600,
+        }
+    }
+
+    /// What a person does about it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::PreflightFailed | Self::PreflightUnknown => {
+                "see what blocks: ac adm upgrade status --cluster=global"
+            }
+            Self::RequestRefused => {
+                "withdraw it: kubectl patch cvsh global -n cpaas-system --type json -p '[{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate\"}]'"
+            }
+            Self::ImagePullFailed => {
+                "bring the missing image: bash upgrade.sh --only-sync-image; the upgrade continues by itself"
+            }
+            Self::HookFailed => {
+                "read the Job's log, mend its cause, then delete the Job: it runs again by itself"
+            }
+            Self::FieldConflict => {
+                "either give the field up as its owner, or keep the value as a ResourcePatch"
+            }
+            Self::ResourcePatchFailed => {
+                "correct or delete the ResourcePatch: kubectl edit resourcepatches <name>"
+            }
+            Self::RenderFailed | Self::ObjectRejected => {
+                "read the message; if it names no cause on this cluster, the release is at fault"
+            }
+            Self::Forbidden => {
+                "grant the named verb, or run: bash upgrade.sh --skip-sync-image, which applies the rights of the release"
+            }
+            Self::TimedOut | Self::ContainerFailing => {
+                "look at the named object: kubectl describe and kubectl logs; the upgrade continues once it is healthy"
+            }
+            Self::ReleaseUnavailable => {
+                "make the registry reachable, or send the release again: bash upgrade.sh --only-sync-image"
+            }
+            Self::ReleaseInvalid => {
+                "send the release again from a package whose SHA256SUMS are right: bash upgrade.sh --only-sync-image"
+            }
+            Self::ClusterUnreachable => "make the cluster's API server reachable from global",
+        }
+    }
+}
