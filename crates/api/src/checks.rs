@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Declares a closed set of words of the contract with one spelling each.
+/// Declares a closed set of words of the contract with one spelling and one meaning each.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $word:ident),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $word:ident),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[schemars(inline)]
-        pub enum $name { $($(#[$doc])* $word),+ }
+        pub enum $name { $($(#[doc = $doc])+ $word),+ }
 
         impl $name {
             /// Every word, in the order of the documents.
@@ -19,6 +19,12 @@ macro_rules! words {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$word => stringify!($word)),+ }
+            }
+
+            /// What the word means, as the reference says it.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$word => concat!($($doc),+).trim_ascii()),+ }
             }
 
             /// The word that has this spelling.
