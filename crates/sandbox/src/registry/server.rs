@@ -1,0 +1,84 @@
+//! Decides how a test gets a registry of its own on loopback. Knows nothing of the sandbox's.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{Access, Credentials, Folder, listens, read_access_log, text};
+use crate::companion::Companion;
+use crate::process::{tail_of, wait_until};
+
+/// A registry on loopback with TLS and passwords; it ends when this value is dropped.
+#[derive(Debug)]
+pub struct TestRegistry {
+    folder: Folder,
+    program: PathBuf,
+    address: String,
+    authority: PathBuf,
+    credentials: Credentials,
+    server: Option<Companion>,
+}
+
+impl TestRegistry {
+    /// Starts one from the registry tool `program` with its state in `folder`.
+    pub async fn start(program: &Path, folder: &Path) -> Result<Self> {
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let folder = Folder(folder.to_owned());
+        let names = ["127.0.0.1", "localhost"];
+        let (_, identity, credentials) = folder.prepare(&address, &names, Vec::new())?;
+        let mut registry = Self {
+            folder,
+            program: program.to_owned(),
+            address,
+            authority: identity.authority,
+            credentials,
+            server: None,
+        };
+        registry.resume().await?;
+        Ok(registry)
+    }
+
+    /// `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The certificate to trust.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// The two accounts.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Every request it has answered.
+    pub fn access_log(&self) -> Result<Vec<Access>> {
+        read_access_log(&self.folder.access_log())
+    }
+
+    /// Kills the server, as an outage; the address stays this registry's.
+    pub fn cut(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the server again on the same address with what was pushed.
+    pub async fn resume(&mut self) -> Result<()> {
+        let settings = self.folder.0.join("settings.json");
+        let arguments = ["--config".to_owned(), text(&settings)?.to_owned()];
+        self.server = Some(Companion::start(&self.program, &arguments, &self.folder.log())?);
+        let address = self.address.clone();
+        let limit = Duration::from_secs(20);
+        wait_until("the registry to listen", limit, || listens(address.clone()))
+            .await
+            .with_context(|| tail_of(&self.folder.log()))
+    }
+}
+
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
