@@ -1,3 +1,45 @@
-//! To be written.
+//! Decides nothing itself: names the project's own commands and hands each to its file.
 
-fn main() {}
+mod ci;
+mod codegen;
+mod tidy;
+mod times;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs everything that must hold: format, lints, tidy, generated files, tests, real clusters.
+    #[command(visible_alias = "ci")]
+    Test(ci::Arguments),
+    /// Checks the rules of STYLE.md and ARCHITECTURE.md.
+    Tidy,
+    /// Writes what is generated: CRDs and the reference.
+    Codegen(codegen::Arguments),
+}
+
+fn main() -> Result<()> {
+    let root = root();
+    match Arguments::parse().verb {
+        Verb::Test(arguments) => ci::run(&root, &arguments),
+        Verb::Tidy => tidy::run(&root),
+        Verb::Codegen(arguments) => codegen::run(&root, &arguments),
+    }
+}
+
+/// The folder of the project.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -1,0 +1,104 @@
+//! Decides how the closed sets of words of `api` are shown in the reference: checks, conditions
+//! and the reasons of Stalled.
+
+use api::checks::{CheckName, CheckReason, CheckState, Policy};
+use api::conditions::{ConditionReason, ConditionType, ManifestReason};
+use api::stalled::StalledReason;
+
+use super::Files;
+use super::markdown::{code, page, table};
+
+/// One page each for checks, conditions and Stalled.
+pub(super) fn generate(files: &mut Files) {
+    files.insert("docs/reference/checks.md".to_owned(), checks());
+    files.insert("docs/reference/conditions.md".to_owned(), conditions());
+    files.insert("docs/reference/stalled.md".to_owned(), stalled());
+}
+
+/// A table of words with their meanings.
+macro_rules! meanings {
+    ($head:literal, $words:ident) => {
+        table(
+            &[$head, "Meaning"],
+            &$words::ALL
+                .iter()
+                .map(|word| vec![code(word.as_str()), word.doc().to_owned()])
+                .collect::<Vec<_>>(),
+        )
+    };
+}
+
+fn checks() -> String {
+    let rows: Vec<Vec<String>> = CheckName::ALL
+        .iter()
+        .map(|name| vec![code(name.as_str()), code(name.policy().as_str()), name.doc().to_owned()])
+        .collect();
+    let text = format!(
+        "\
+The preflight checks, in the order in which they are shown.
+A check that fails never stops the others, and each that fails carries the command that clears it.
+
+{}
+## Policies
+
+{}
+## States
+
+{}
+## Reasons
+
+{}",
+        table(&["Check", "Policy", "Passes when"], &rows),
+        meanings!("Policy", Policy),
+        meanings!("State", CheckState),
+        meanings!("Reason", CheckReason),
+    );
+    page("Preflight checks", &text)
+}
+
+fn conditions() -> String {
+    let text = format!(
+        "\
+The conditions of a ClusterVersionShadow; all four are always present.
+`lastTransitionTime` moves only when the status of a condition does.
+
+{}
+## Reasons
+
+`Stalled` with status True has a reason of [its own table](stalled.md).
+
+{}
+## Reasons of a ProductManifest
+
+The condition `Ready` of a ProductManifest has one of these.
+
+{}",
+        meanings!("Condition", ConditionType),
+        meanings!("Reason", ConditionReason),
+        meanings!("Reason", ManifestReason),
+    );
+    page("Conditions", &text)
+}
+
+fn stalled() -> String {
+    let rows: Vec<Vec<String>> = StalledReason::ALL
+        .iter()
+        .map(|reason| {
+            let after = match reason.threshold_s() {
+                0 => "at once".to_owned(),
+                seconds => format!("{seconds} s"),
+            };
+            let name = code(reason.as_str());
+            vec![name, reason.doc().to_owned(), after, reason.remedy().to_owned()]
+        })
+        .collect();
+    let text = format!(
+        "\
+Why the condition `Stalled` is True: a person must act.
+It becomes False by itself when its cause is gone.
+
+{}",
+        table(&["Reason", "Meaning", "Said after", "What to do"], &rows)
+    );
+    page("Reasons of Stalled", &text)
+}
