@@ -1,1 +1,10 @@
-//! To be written.
+//! Packages and registries: reads and builds core packages, resolves, verifies and copies OCI
+//! artifacts.
+//!
+//! Everything that comes from a file or from a registry is foreign here: it has a limit before it
+//! is parsed and a digest before it is used. This crate has no Kubernetes client and knows no
+//! cluster.
+
+pub mod build;
+pub mod digest;
+pub mod oci;
