@@ -23,6 +23,15 @@ pub enum ImageError {
 pub struct Digest(String);
 
 impl Digest {
+    /// The digest of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(bytes);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("sha256:{hex}"))
+    }
+
     /// The whole text with its algorithm.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -28,3 +28,10 @@ pub use version::{KubernetesVersion, Version, VersionRange};
 
 /// A moment as Kubernetes writes it (RFC 3339, whole seconds, UTC).
 pub type Time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// A moment as Kubernetes writes it, without its fraction of a second.
+#[must_use]
+pub fn time(moment: jiff::Timestamp) -> Time {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1;
+    v1::Time(jiff::Timestamp::from_second(moment.as_second()).unwrap_or(moment))
+}

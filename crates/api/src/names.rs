@@ -102,6 +102,11 @@ pub const HELM_HOOK_WEIGHT: &str = "helm.sh/hook-weight";
 /// Helm annotation with the delete policy of a hook.
 pub const HELM_HOOK_DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
 
+/// apiVersion of what `ac` prints with `-o json` and `-o yaml`.
+pub const AC_API_VERSION: &str = "ac.acp.io/v1";
+/// Kind of what `ac adm upgrade status -o json` prints.
+pub const UPGRADE_STATUS_KIND: &str = "UpgradeStatus";
+
 /// Name of the ProductManifest of a version: `v4.3.0`.
 #[must_use]
 pub fn product_manifest(version: &crate::Version) -> String {

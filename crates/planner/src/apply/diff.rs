@@ -1,0 +1,121 @@
+//! Whether a live object has every field as it was rendered.
+
+use api::names::APPLIED_ANNOTATION;
+use serde_json::Value;
+
+/// Whether nothing needs to be sent: the same body was applied before (so no field of an older one
+/// is left), and every field of it still has its value.
+pub(super) fn is_applied(body: &Value, live: &Value) -> bool {
+    let digest = |object: &Value| {
+        let annotations = object.pointer("/metadata/annotations")?;
+        annotations.get(APPLIED_ANNOTATION)?.as_str().map(str::to_owned)
+    };
+    digest(body).is_some() && digest(body) == digest(live) && first_difference(body, live).is_none()
+}
+
+/// The path of the first field of `wanted` that `live` does not have with that value.
+pub(super) fn first_difference(wanted: &Value, live: &Value) -> Option<String> {
+    difference(wanted, live, "")
+}
+
+fn difference(wanted: &Value, live: &Value, path: &str) -> Option<String> {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().find_map(|(key, value)| {
+            let at = format!("{path}.{key}");
+            match live.get(key) {
+                Some(found) => difference(value, found, &at),
+                // The API server drops empty fields.
+                None if is_empty(value) => None,
+                None => Some(at),
+            }
+        }),
+        (Value::Array(wanted), Value::Array(live)) => list_difference(wanted, live, path),
+        _ if wanted == live || same_quantity(wanted, live) => None,
+        _ => Some(path.to_owned()),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Lists of named items may hold items of others in between; other lists must be equal in length.
+fn list_difference(wanted: &[Value], live: &[Value], path: &str) -> Option<String> {
+    for key in ["name", "containerPort", "port", "mountPath", "ip", "type"] {
+        let keyed = |list: &[Value]| list.iter().all(|item| item.get(key).is_some());
+        if !wanted.is_empty() && keyed(wanted) && keyed(live) {
+            return wanted.iter().find_map(|item| {
+                let name = item.get(key)?;
+                let at = format!("{path}[{key}={name}]");
+                match live.iter().find(|l| l.get(key) == Some(name)) {
+                    Some(found) => difference(item, found, &at),
+                    None => Some(at),
+                }
+            });
+        }
+    }
+    if wanted.len() != live.len() {
+        return Some(path.to_owned());
+    }
+    wanted
+        .iter()
+        .zip(live)
+        .enumerate()
+        .find_map(|(at, (w, l))| difference(w, l, &format!("{path}[{at}]")))
+}
+
+/// `1000m` and `1` are the same amount; the API server stores the short form.
+fn same_quantity(wanted: &Value, live: &Value) -> bool {
+    let amount = |value: &Value| match value {
+        Value::String(text) => quantity(text),
+        Value::Number(number) => number.as_f64(),
+        _ => None,
+    };
+    let both = amount(wanted).zip(amount(live));
+    // Only a string may be a quantity; two different numbers are different.
+    (wanted.is_string() || live.is_string())
+        && both.is_some_and(|(a, b)| (a - b).abs() < f64::EPSILON)
+}
+
+fn quantity(text: &str) -> Option<f64> {
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "Ki" => 1024.0,
+        "Mi" => 1_048_576.0,
+        "Gi" => 1_073_741_824.0,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|n| n * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference() {
+        let wanted =
+            json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53}], "x": {}}});
+        let live = json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53, "protocol": "UDP"}], "y": 1}});
+        assert_eq!(first_difference(&wanted, &live), None);
+    }
+
+    #[test]
+    fn a_changed_or_missing_field_is_named() {
+        let wanted = json!({"spec": {"containers": [{"name": "a", "image": "x:2"}]}});
+        let live = json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "x:1"}]}});
+        assert_eq!(first_difference(&wanted, &live).unwrap(), ".spec.containers[name=\"a\"].image");
+        assert!(first_difference(&json!({"a": [1]}), &json!({"a": [1, 2]})).is_some());
+    }
+}

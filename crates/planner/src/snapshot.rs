@@ -1,0 +1,341 @@
+//! What was seen of the world in one round: plain data, taken once, with the time it was taken.
+
+use api::objects::{AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, DesiredUpdate};
+use api::objects::{DeployStatus, Lifecycle, RunningStatus};
+use api::{Release, Version};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Something that was looked at. Unknown is never taken for empty.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum Observed<T> {
+    /// It was read.
+    Value(T),
+    /// The API server has no such kind.
+    KindAbsent,
+    /// It could not be read, and why.
+    Unknown(String),
+    /// It was not looked at in this round.
+    #[default]
+    NotRead,
+}
+
+impl<T> Observed<T> {
+    /// The value, an empty one where the kind is absent, or why it is not known.
+    ///
+    /// # Errors
+    /// The text says why the value is not known.
+    pub fn or_empty<'a>(&'a self, empty: &'a T) -> Result<&'a T, String> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::KindAbsent => Ok(empty),
+            Self::Unknown(error) => Err(error.clone()),
+            Self::NotRead => Err("not read yet".to_owned()),
+        }
+    }
+
+    /// The value, where it was read.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::KindAbsent | Self::Unknown(_) | Self::NotRead => None,
+        }
+    }
+}
+
+/// Everything a round knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: Timestamp,
+    /// Version of the operator that looks.
+    pub cvo_version: Option<Version>,
+    /// Name of the cluster that the round is about.
+    pub cluster: String,
+    /// Whether it is a global cluster.
+    pub is_global: bool,
+    /// Its ClusterVersionShadow; None where there is none.
+    pub cvsh: Option<CvshFacts>,
+    /// The ProductBase of this platform; the inner None: there is none.
+    pub product_base: Observed<Option<ProductBaseFacts>>,
+    /// The ClusterModule of the cluster.
+    pub cluster_module: Observed<Option<ClusterModuleFacts>>,
+    /// The published releases.
+    pub manifests: Observed<Vec<ManifestFacts>>,
+    /// A release in a package, for the preflight of `upgrade.sh`; None in the operator.
+    pub package: Option<PackageFacts>,
+    /// The release of `status.desired.image`, which an upgrade under way is bound to.
+    pub desired_release: Observed<Release>,
+    /// What is installed on the cluster, by name of the AppRelease.
+    pub app_releases: Observed<BTreeMap<String, AppReleaseFacts>>,
+    /// The customisations on the cluster.
+    pub resource_patches: Observed<Vec<ResourcePatchFacts>>,
+    /// Text of the key `preflight` of cvo-config; the inner None: not set.
+    pub cvo_config: Observed<Option<String>>,
+    /// Who last wrote cvo-config, where the API server tells.
+    pub cvo_config_editor: Option<String>,
+    /// Gates of `cpaas-system/admin-gates` of global.
+    pub admin_gates: Observed<BTreeMap<String, String>>,
+    /// Acknowledgements of `cpaas-system/admin-acks` of global.
+    pub admin_acks: Observed<BTreeMap<String, String>>,
+    /// The version that each cluster's API server answers: this one, and on global every other.
+    pub kubernetes: BTreeMap<String, Observed<String>>,
+    /// The nodes of the cluster.
+    pub nodes: Observed<Vec<NodeFacts>>,
+    /// The Cluster object; the inner None: there is none.
+    pub cluster_object: Observed<Option<ClusterObjectFacts>>,
+    /// Pods of the control plane in kube-system.
+    pub static_pods: Observed<Vec<StaticPodFacts>>,
+    /// Every CronJob of the cluster.
+    pub cron_jobs: Observed<Vec<CronJobFacts>>,
+    /// Pods of container-runtime upgrades, as `namespace/name`.
+    pub cri_upgrade_pods: Observed<Vec<String>>,
+    /// Plugins of the cluster.
+    pub module_infos: Observed<Vec<ModuleInfoFacts>>,
+    /// Published plugin versions.
+    pub module_configs: Observed<Vec<ModuleConfigFacts>>,
+    /// The licence; the inner None: there is none.
+    pub license: Observed<Option<String>>,
+    /// Licence keys of the installed release; the inner None: none are recorded.
+    pub release_keys: Observed<Option<Vec<String>>>,
+    /// For a workload cluster: the versions that every global cluster completed.
+    pub reached_by_global: Observed<Vec<Version>>,
+}
+
+/// What is read of a ClusterVersionShadow.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CvshFacts {
+    /// metadata.generation.
+    pub generation: Option<i64>,
+    /// spec.desiredUpdate.
+    pub desired_update: Option<DesiredUpdate>,
+    /// status.
+    pub status: ClusterVersionShadowStatus,
+}
+
+/// What is read of the ProductBase.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProductBaseFacts {
+    /// spec.version.
+    pub spec_version: String,
+    /// status.version.
+    pub status_version: String,
+    /// status.globalID.
+    pub global_id: String,
+}
+
+/// What is read of a ClusterModule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterModuleFacts {
+    /// spec.version.
+    pub spec_version: String,
+    /// status.base.version.
+    pub base_version: String,
+    /// status.base.deployStatus.
+    pub deploy_status: DeployStatus,
+    /// status.base.runningStatus.
+    pub running_status: RunningStatus,
+}
+
+/// What is read of a ProductManifest, and the release that its image holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestFacts {
+    /// metadata.name.
+    pub name: String,
+    /// spec.version.
+    pub version: Version,
+    /// The image it is resolved to, with its digest.
+    pub image: Option<String>,
+    /// Its Ready condition.
+    pub ready: ManifestReady,
+    /// The release inside the image.
+    #[serde(default)]
+    pub release: Observed<Release>,
+}
+
+/// Whether a ProductManifest is Ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ManifestReady {
+    /// It is.
+    Ready,
+    /// Not yet; tried again by itself.
+    Waiting {
+        /// Reason and message of the condition.
+        why: String,
+    },
+    /// It cannot become Ready without a person.
+    Failed {
+        /// Reason and message of the condition.
+        why: String,
+    },
+}
+
+/// A release in a package that was not published yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageFacts {
+    /// Product image with its digest, as it will be published.
+    pub image: String,
+    /// The release.
+    pub release: Release,
+}
+
+/// An AppRelease.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppReleaseFacts {
+    /// spec.
+    pub spec: AppReleaseSpec,
+    /// status.
+    pub status: AppReleaseStatus,
+}
+
+/// A ResourcePatch.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResourcePatchFacts {
+    /// metadata.name.
+    pub name: String,
+    /// spec.release.
+    pub release: String,
+    /// metadata.annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Digest of its spec.
+    pub digest: String,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeFacts {
+    /// Name.
+    pub name: String,
+    /// status.nodeInfo.containerRuntimeVersion.
+    pub runtime: String,
+    /// Whether it carries the control plane.
+    pub control_plane: bool,
+}
+
+/// A Cluster object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterObjectFacts {
+    /// spec.type.
+    pub kind: String,
+    /// status.phase.
+    pub phase: String,
+    /// Whether etcd runs elsewhere.
+    pub external_etcd: bool,
+}
+
+/// A Pod of the control plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StaticPodFacts {
+    /// Its node.
+    pub node: String,
+    /// Its component label.
+    pub component: String,
+    /// Whether it is Ready.
+    pub ready: bool,
+}
+
+/// A CronJob.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CronJobFacts {
+    /// `namespace/name`.
+    pub name: String,
+    /// Whether it carries the label of the platform's own workloads.
+    pub of_platform: bool,
+    /// Commands and arguments of all containers.
+    pub commands: Vec<String>,
+    /// Host paths and names of Secrets that it mounts.
+    pub mounts: Vec<String>,
+}
+
+/// A ModuleInfo.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModuleInfoFacts {
+    /// metadata.name.
+    pub name: String,
+    /// Its module.
+    pub module: String,
+    /// status.phase.
+    pub phase: String,
+    /// Its lifecycle; absent means Agnostic.
+    pub lifecycle: Option<Lifecycle>,
+}
+
+/// A ModuleConfig.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModuleConfigFacts {
+    /// Its module.
+    pub module: String,
+    /// Minor lines or exact versions of the platform it is for.
+    pub target_cluster_versions: Vec<String>,
+}
+
+impl Snapshot {
+    /// The status of the cluster's ClusterVersionShadow; an empty one where there is none.
+    #[must_use]
+    pub fn status(&self) -> ClusterVersionShadowStatus {
+        self.cvsh.as_ref().map(|c| c.status.clone()).unwrap_or_default()
+    }
+
+    /// The last completed version: of the ClusterVersionShadow, else what the ProductBase says.
+    #[must_use]
+    pub fn current(&self) -> Option<Version> {
+        let of_status = self.cvsh.as_ref().and_then(|c| c.status.current.as_ref());
+        match of_status {
+            Some(current) => current.version.parse().ok(),
+            None => {
+                let base = self.product_base.value().and_then(Option::as_ref)?;
+                base.status_version.parse().ok()
+            }
+        }
+    }
+
+    /// Whether nothing of the platform is installed: no AppRelease and no version in ProductBase.
+    ///
+    /// # Errors
+    /// The text says what could not be read.
+    pub fn is_fresh_install(&self) -> Result<bool, String> {
+        let no_releases = self.app_releases.or_empty(&BTreeMap::new())?.is_empty();
+        let no_version =
+            self.product_base.or_empty(&None)?.as_ref().is_none_or(|b| b.status_version.is_empty());
+        Ok(no_version && (no_releases || self.cvsh_has_no_history()))
+    }
+
+    /// An install that was begun has AppReleases before anything is complete.
+    fn cvsh_has_no_history(&self) -> bool {
+        self.cvsh.as_ref().is_some_and(|c| {
+            c.status.current.is_none()
+                && c.status.history.iter().all(|h| h.state == api::HistoryState::Partial)
+        })
+    }
+}
+
+impl Observed<Release> {
+    /// The release, or why it is not known; a release has no empty form.
+    ///
+    /// # Errors
+    /// The text says why the release is not known.
+    pub fn or_unknown(&self) -> Result<&Release, String> {
+        match self {
+            Self::Value(release) => Ok(release),
+            Self::KindAbsent => Err("there is no release".to_owned()),
+            Self::Unknown(error) => Err(error.clone()),
+            Self::NotRead => Err("the release was not read yet".to_owned()),
+        }
+    }
+}
