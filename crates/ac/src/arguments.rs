@@ -1,0 +1,207 @@
+//! The command line: names, flags and help. What they do is in `commands`.
+
+use crate::failure::Failure;
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The platform's command line: upgrades clusters and shows how it goes.
+#[derive(Debug, Parser)]
+#[command(name = "ac", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which API server, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The kubeconfig; otherwise the list in KUBECONFIG, otherwise ~/.kube/config.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; otherwise its current one.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// How long one request may take: 30s, 2m, or a number of seconds.
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = limit)]
+    pub(crate) request_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What an administrator of the platform does.
+    #[command(subcommand)]
+    Adm(Adm),
+    /// Prints the script that completes commands in a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Prints the version of this program. Asks no cluster.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Adm {
+    /// Shows the versions of a cluster, or asks for an upgrade.
+    Upgrade(Upgrade),
+    /// Releases that can be offered to clusters.
+    #[command(subcommand)]
+    Release(Release),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    #[command(subcommand)]
+    pub(crate) command: Option<UpgradeCommand>,
+    /// The cluster, whatever the context says.
+    #[arg(long, global = true, value_name = "NAME", default_value = api::names::GLOBAL)]
+    pub(crate) cluster: String,
+    /// Asks for this version, which must be among the available updates.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    /// Asks for the highest of the available updates.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value = "false", default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(crate) to_latest: bool,
+    /// Lets --to name a version that is not among the available updates; preflight still decides.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value = "false", default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(crate) allow_explicit_upgrade: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpgradeCommand {
+    /// Shows preflight, stages and history: what is done, why it waits and what to do.
+    Status(Status),
+}
+
+/// Flags of `ac adm upgrade status`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit status: 0 shown; with --watch 0 at target, 1 when --timeout is over; 1 error; 2 wrong usage.
+With --exit-code: 0 at target, 3 running or waiting for a retry, 4 a person must act, 5 no result yet."
+)]
+pub(crate) struct Status {
+    /// Shows every check, operation, condition and upgrade.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Follows until the cluster is at its target; one line a change where stdout is no terminal.
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// How long --watch follows: 30m, 2h, or a number of seconds. Without it there is no end.
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = limit)]
+    pub(crate) timeout: Option<Duration>,
+    /// Another form: json and yaml are stable, text is not; wide shows images too.
+    #[arg(long, short, value_enum, value_name = "FORM")]
+    pub(crate) output: Option<Output>,
+    /// Answers with the state as exit status.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Json,
+    Yaml,
+    Wide,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Powershell,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Publishes a release whose product image is in the registry, as ProductManifest v<VERSION>.
+    ImportManifest(ImportManifest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportManifest {
+    /// The Distribution Version, for example 4.3.0.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: String,
+    /// Waits until the ProductManifest is Ready.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long --wait waits: 10m, 90s, or a number of seconds.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = limit)]
+    pub(crate) timeout: Duration,
+}
+
+/// A time above zero: `10m`, `1h30m`, or a number of seconds.
+fn limit(text: &str) -> Result<Duration, String> {
+    let refused = || "not a time such as 90s, 10m or 1h30m".to_owned();
+    let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
+    let spelled = || text.parse::<jiff::SignedDuration>().ok()?.try_into().ok();
+    let time: Duration = seconds.or_else(spelled).ok_or_else(refused)?;
+    if time.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(time) }
+}
+
+/// The command line's definition, under the name that the user calls it by.
+#[must_use]
+pub fn command(program: &str) -> clap::Command {
+    Arguments::command().bin_name(program.to_owned()).display_name(program.to_owned())
+}
+
+/// What a command line amounts to.
+pub(crate) enum Parsed {
+    /// A command.
+    Run(Box<Arguments>),
+    /// Help or a version that was asked for.
+    Show(String),
+}
+
+/// Parses a command line.
+///
+/// # Errors
+/// It is wrong; the whole text stands in `rendered`.
+pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, Failure> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    let outcome = command(program)
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match outcome {
+        Ok(arguments) => Ok(Parsed::Run(Box::new(arguments))),
+        Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => {
+            Ok(Parsed::Show(error.render().to_string()))
+        }
+        Err(error) => {
+            let text = error.render().to_string();
+            let rendered = text.replace("For more information, try", "hint: for more, try");
+            Err(Failure::Usage {
+                message: error.kind().to_string(),
+                hint: format!("{program} --help"),
+                rendered: Some(rendered),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        command("ac").debug_assert();
+    }
+
+    #[test]
+    fn times_are_spelled_as_users_do() {
+        assert_eq!(limit("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(limit("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(limit("45"), Ok(Duration::from_secs(45)));
+        assert!(limit("0").is_err() && limit("soon").is_err() && limit("-5s").is_err());
+    }
+}

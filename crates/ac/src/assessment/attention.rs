@@ -1,0 +1,218 @@
+//! What blocks a cluster or holds it up, each with the command that clears it.
+//!
+//! The words come from status: remedies of checks, blockers of operations, the message of
+//! Stalled, and the closed table of Stalled reasons. Must not guess causes of its own.
+
+use super::{Assessment, State};
+use api::checks::CheckReason;
+use api::{CheckState, ConditionType, Operation, Phase, StalledReason, Time};
+
+/// Commands of the documents that a message may end with.
+const COMMANDS: [&str; 3] = ["kubectl ", "bash upgrade.sh", "ac adm "];
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub enum Kind {
+    /// Nothing moves until a person acts.
+    Stalled,
+    /// The request was not taken.
+    Refused,
+    /// A check failed.
+    Failed,
+    /// Something waits, and may end by itself.
+    Waiting,
+}
+
+impl Kind {
+    /// The word as users see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stalled => "STALLED",
+            Self::Refused => "REFUSED",
+            Self::Failed => "FAILED",
+            Self::Waiting => "WAITS",
+        }
+    }
+}
+
+/// One thing that wants attention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attention {
+    /// How bad it is.
+    pub kind: Kind,
+    /// What it is about: a check, an operation, the request.
+    pub subject: String,
+    /// Why, in one word; empty where there is none.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What clears it; empty where it clears by itself.
+    pub remedy: String,
+    /// Since when.
+    pub since: Option<Time>,
+}
+
+impl Assessment {
+    /// What wants attention, the worst first.
+    #[must_use]
+    pub fn attention(&self) -> Vec<Attention> {
+        let operations = self.operations();
+        let mut all = Vec::new();
+        all.extend(self.stalled_condition(&operations));
+        all.extend(operations);
+        all.extend(self.request_not_taken());
+        all.extend(self.checks());
+        if self.unobserved && self.state != State::Requested && self.state != State::NoResult {
+            all.push(Attention {
+                kind: Kind::Waiting,
+                subject: "cluster version operator".to_owned(),
+                reason: String::new(),
+                message: "has not looked at the newest request yet; what follows speaks of the one before".to_owned(),
+                remedy: String::new(),
+                since: None,
+            });
+        }
+        all.sort_by_key(|item| item.kind);
+        all
+    }
+
+    /// The Stalled condition, unless a check or an operation says the same with more detail.
+    fn stalled_condition(&self, operations: &[Attention]) -> Option<Attention> {
+        let stalled = self.condition(ConditionType::Stalled)?;
+        let (since, reason) = self.stalled()?;
+        let known = StalledReason::parse(reason);
+        if self.state == State::Blocked && self.preflight().is_some() {
+            return None;
+        }
+        let said = |item: &Attention| {
+            item.reason == reason
+                && (item.message.contains(&stalled.message)
+                    || stalled.message.contains(&item.message))
+        };
+        if operations.iter().any(said) {
+            return None;
+        }
+        let (message, command) = split_command(&stalled.message);
+        let remedy = command.unwrap_or_else(|| known.map_or_else(String::new, |r| self.remedy(r)));
+        let kind = if self.state == State::Refused { Kind::Refused } else { Kind::Stalled };
+        let subject = match self.state {
+            State::Refused => {
+                format!("request for {}", self.target.as_deref().unwrap_or("a version"))
+            }
+            _ => format!("cluster {}", self.cluster),
+        };
+        Some(Attention {
+            kind,
+            subject,
+            reason: reason.to_owned(),
+            message,
+            remedy,
+            since: Some(since.clone()),
+        })
+    }
+
+    fn operations(&self) -> Vec<Attention> {
+        let stages = self.status.stages.iter();
+        let each = stages.flat_map(|s| s.operations.iter().map(move |o| (s.name.as_str(), o)));
+        each.filter_map(|(stage, operation)| self.operation(stage, operation)).collect()
+    }
+
+    fn operation(&self, stage: &str, operation: &Operation) -> Option<Attention> {
+        let subject = format!("{stage}/{}", operation.name);
+        let Some(blocker) = &operation.blocker else {
+            return (operation.phase == Phase::Failed).then(|| Attention {
+                kind: Kind::Failed,
+                subject,
+                reason: String::new(),
+                message: operation.message.clone(),
+                remedy: String::new(),
+                since: operation.completion_time.clone().or(operation.started_time.clone()),
+            });
+        };
+        let stalled = self.stalled().is_some_and(|(_, reason)| reason == blocker.reason.as_str());
+        let (message, command) = split_command(&blocker.message);
+        Some(Attention {
+            kind: if stalled { Kind::Stalled } else { Kind::Waiting },
+            subject,
+            reason: blocker.reason.as_str().to_owned(),
+            message,
+            remedy: command.unwrap_or_else(|| self.remedy(blocker.reason)),
+            since: Some(blocker.since.clone()),
+        })
+    }
+
+    /// In flight another version is refused without being Stalled; spec then differs from desired.
+    fn request_not_taken(&self) -> Option<Attention> {
+        let wish = self.requested.as_ref()?;
+        let desired = self.status.desired.as_ref().map(|desired| &desired.version);
+        if !self.in_flight() || self.unobserved || desired == Some(wish) {
+            return None;
+        }
+        let reconciling = self.condition(ConditionType::Reconciling);
+        let (message, command) = split_command(reconciling.map_or("", |found| &found.message));
+        Some(Attention {
+            kind: Kind::Refused,
+            subject: format!("request for {wish}"),
+            reason: String::new(),
+            message,
+            remedy: command.unwrap_or_else(|| self.remedy(StalledReason::RequestRefused)),
+            since: None,
+        })
+    }
+
+    fn checks(&self) -> Vec<Attention> {
+        let Some(preflight) = self.preflight().filter(|_| !self.in_flight()) else {
+            return Vec::new();
+        };
+        let open = |state| matches!(state, CheckState::Failed | CheckState::Retry);
+        let item = |check: &api::Check| Attention {
+            kind: if check.state == CheckState::Failed { Kind::Failed } else { Kind::Waiting },
+            subject: check.name.clone(),
+            reason: word(check.reason),
+            message: check.message.clone(),
+            remedy: check.remedy.clone(),
+            since: check.last_transition_time.clone(),
+        };
+        preflight.checks.iter().filter(|check| open(check.state)).map(item).collect()
+    }
+
+    /// The remedy of the closed table, for this cluster: the table speaks of global.
+    fn remedy(&self, reason: StalledReason) -> String {
+        let cluster = &self.cluster;
+        reason
+            .remedy()
+            .replace("cvsh global", &format!("cvsh {cluster}"))
+            .replace("--cluster=global", &format!("--cluster={cluster}"))
+    }
+}
+
+fn word(reason: CheckReason) -> String {
+    match reason {
+        CheckReason::AsExpected => String::new(),
+        reason => reason.as_str().to_owned(),
+    }
+}
+
+/// Splits the command off the end of a message, so that it can be copied in one piece.
+fn split_command(message: &str) -> (String, Option<String>) {
+    let after_colon = |command: &&str| message.find(&format!(": {command}"));
+    match COMMANDS.iter().filter_map(after_colon).min() {
+        Some(at) => (message[..at].to_owned(), Some(message[at + 2..].to_owned())),
+        None => (message.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_command;
+
+    #[test]
+    fn a_command_at_the_end_of_a_message_stays_in_one_piece() {
+        let (message, command) =
+            split_command("the image differs; remove it: kubectl patch cvsh x");
+        assert_eq!(message, "the image differs; remove it");
+        assert_eq!(command.as_deref(), Some("kubectl patch cvsh x"));
+        assert_eq!(split_command("run kubectl yourself").1, None);
+    }
+}

@@ -1,0 +1,70 @@
+//! The commands: each is a function that returns an exit status.
+
+mod completion;
+mod import_manifest;
+mod request;
+mod status;
+mod summary;
+mod version;
+mod watch;
+
+use crate::api_server::ApiServer;
+use crate::arguments::{Adm, Arguments, Command, Release, Upgrade, UpgradeCommand};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::render::{Detail, View};
+
+/// What every command that asks an API server has at hand.
+struct Session<'a, 'b> {
+    server: ApiServer,
+    environment: &'a Environment,
+    printer: &'a mut Printer<'b>,
+}
+
+impl Session<'_, '_> {
+    /// The view of this moment.
+    fn view(&self, detail: Detail) -> View<'_> {
+        View {
+            look: self.environment.look(),
+            now: (self.environment.now)(),
+            program: &self.environment.program,
+            detail,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Says why it cannot do what it is asked to.
+pub(crate) async fn run(
+    arguments: Arguments,
+    environment: &Environment,
+    printer: &mut Printer<'_>,
+) -> Result<u8, Failure> {
+    let adm = match arguments.command {
+        Command::Version => return version::run(environment, printer),
+        Command::Completion { shell } => return completion::run(shell, environment, printer),
+        Command::Adm(adm) => adm,
+    };
+    // What is wrong with the command line is told before any server is asked.
+    let wish = match &adm {
+        Adm::Upgrade(upgrade) => request::wish(upgrade, environment)?,
+        Adm::Release(_) => None,
+    };
+    let server = ApiServer::connect(&arguments.connection, environment).await?;
+    let mut session = Session { server, environment, printer };
+    match adm {
+        Adm::Release(Release::ImportManifest(flags)) => {
+            import_manifest::run(&flags, &mut session).await
+        }
+        Adm::Upgrade(Upgrade { cluster, command: Some(UpgradeCommand::Status(flags)), .. }) => {
+            status::run(&cluster, &flags, &mut session).await
+        }
+        Adm::Upgrade(Upgrade { cluster, .. }) => match wish {
+            Some(wish) => request::run(&cluster, &wish, &mut session).await,
+            None => summary::run(&cluster, &mut session).await,
+        },
+    }
+}
