@@ -6,5 +6,8 @@
 //! cluster.
 
 pub mod build;
+pub mod content;
 pub mod digest;
+pub mod layout;
 pub mod oci;
+pub mod package;

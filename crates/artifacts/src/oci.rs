@@ -35,6 +35,8 @@ pub const TITLE: &str = "org.opencontainers.image.title";
 
 /// The architecture of the images that we build.
 pub const ARCHITECTURE: &str = "amd64";
+/// The architecture of the machine that this program runs on, as Go names it.
+pub const HOST_ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 /// The operating system of the images that we build.
 pub const OS: &str = "linux";
 
@@ -113,6 +115,50 @@ impl Descriptor {
             annotations: BTreeMap::new(),
         }
     }
+
+    /// Checks that bytes are the ones that the descriptor names.
+    ///
+    /// # Errors
+    /// When their number or their digest is another.
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), Mismatch> {
+        self.verify_measured(&crate::digest::of(bytes), bytes.len() as u64)
+    }
+
+    /// The same for bytes that were measured while they streamed by.
+    ///
+    /// # Errors
+    /// When their number or their digest is another.
+    pub fn verify_measured(&self, found: &Digest, size: u64) -> Result<(), Mismatch> {
+        if size != self.size {
+            return Err(Mismatch::Size { expected: self.size, found: size });
+        }
+        if *found != self.digest {
+            let (expected, found) = (self.digest.clone(), found.clone());
+            return Err(Mismatch::Digest { expected, found });
+        }
+        Ok(())
+    }
+}
+
+/// Bytes are not the ones that a descriptor names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// Too few or too many.
+    #[error("{found} bytes instead of {expected}")]
+    Size {
+        /// As the descriptor says.
+        expected: u64,
+        /// As they are.
+        found: u64,
+    },
+    /// Other ones.
+    #[error("the bytes have digest {found} instead of {expected}")]
+    Digest {
+        /// As the descriptor says.
+        expected: Digest,
+        /// As they are.
+        found: Digest,
+    },
 }
 
 /// On what an image runs.

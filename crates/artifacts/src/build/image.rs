@@ -200,6 +200,11 @@ pub fn product_image(
     if let Some(extra) = files.keys().find(|path| !named.contains(path.as_str())) {
         return Err(BuildError::Content(format!("no component names {extra}")));
     }
+    if let Some(odd) = files.keys().find(|path| !crate::content::is_release_path(path)) {
+        return Err(BuildError::Content(format!(
+            "{odd} is neither a chart (charts/*.tgz) nor plain objects (manifests/*)"
+        )));
+    }
     let bytes: usize = yaml.len() + files.values().map(Vec::len).sum::<usize>();
     if bytes as u64 > PRODUCT_IMAGE_LIMIT {
         return Err(BuildError::Content(format!(

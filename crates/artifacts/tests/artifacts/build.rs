@@ -4,38 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use api::Release;
 use artifacts::build::{
-    Compression, Content, ImageBuilder, LayoutWriter, Tree, product_image, tgz, write_package,
+    Compression, Content, ImageBuilder, LayoutWriter, Tree, product_image, write_package,
 };
 use artifacts::digest;
 use artifacts::oci::{Index, Manifest};
 
-const RELEASE: &str = "
-formatVersion: 1
-version: 4.3.0
-upgradeFrom: { range: '>=4.2.1 <4.3.0' }
-kubernetes: { creates: '1.34', compatible: '>=1.31 <1.35' }
-minCVO: 4.3.0
-stages:
-- name: base
-  priority: 1
-  components:
-  - name: coredns
-    version: 1.0.0
-    chart: charts/coredns-1.0.0.tgz
-    namespace: kube-system
-";
-
-fn release() -> Release {
-    Release::parse(RELEASE.as_bytes()).unwrap()
-}
-
-fn chart() -> BTreeMap<String, Vec<u8>> {
-    let mut tree = Tree::default();
-    tree.file("coredns/Chart.yaml", b"name: coredns\n".to_vec()).unwrap();
-    BTreeMap::from([("charts/coredns-1.0.0.tgz".to_owned(), tgz(&tree).unwrap())])
-}
+use crate::fixture::{chart, release};
 
 fn program(folder: &Path, bytes: usize) -> Content {
     let path = folder.join("program");

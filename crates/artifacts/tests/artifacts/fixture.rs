@@ -1,0 +1,88 @@
+//! A small core package, as the packaging writes it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use api::Release;
+use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
+use artifacts::build::{ImageBuilder, LayoutWriter, Tree, product_image, tgz, write_package};
+
+pub(crate) const RELEASE: &str = "
+formatVersion: 1
+version: 4.3.0
+upgradeFrom: { range: '>=4.2.1 <4.3.0' }
+kubernetes: { creates: '1.34', compatible: '>=1.31 <1.35' }
+minCVO: 4.3.0
+stages:
+- name: base
+  priority: 1
+  components:
+  - name: coredns
+    version: 1.0.0
+    chart: charts/coredns-1.0.0.tgz
+    namespace: kube-system
+";
+
+pub(crate) fn release() -> Release {
+    Release::parse(RELEASE.as_bytes()).unwrap()
+}
+
+pub(crate) fn chart() -> BTreeMap<String, Vec<u8>> {
+    let mut tree = Tree::default();
+    tree.file("coredns/Chart.yaml", b"name: coredns\n".to_vec()).unwrap();
+    BTreeMap::from([("charts/coredns-1.0.0.tgz".to_owned(), tgz(&tree).unwrap())])
+}
+
+/// Bytes that no packing makes much smaller.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// An image whose one file has `length` bytes.
+pub(crate) fn image(seed: u64, length: usize) -> ImageBuilder {
+    let mut tree = Tree::default();
+    tree.program("program", noise(seed, length)).unwrap();
+    ImageBuilder::new(tree).entrypoint(["/program"])
+}
+
+/// An extracted package with an operator of `length` bytes; `architecture` is that of its images.
+pub(crate) fn package(folder: &Path, length: usize, architecture: &str) {
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    fs::create_dir_all(folder.join("plugins")).unwrap();
+    fs::write(folder.join("upgrade.sh"), "#!/bin/bash\n").unwrap();
+    fs::write(folder.join("bin/acp-prepare"), b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0")
+        .unwrap();
+    fs::write(folder.join("plugins/logging-1.2.0.tgz"), noise(9, 5000)).unwrap();
+    let mut layout = LayoutWriter::create(&folder.join("images")).unwrap();
+    let operator = image(1, length).architecture(architecture);
+    operator.write(&mut layout, CVO_REPOSITORY, "v4.3.0").unwrap();
+    // The same layer in a second repository, so that something can be mounted.
+    operator.user("0:0").write(&mut layout, "acp/second", "v1").unwrap();
+    let product = product_image(&release(), chart()).unwrap().architecture(architecture);
+    product.write(&mut layout, PRODUCT_IMAGE_REPOSITORY, "v4.3.0").unwrap();
+    layout.finish().unwrap();
+    let target = folder.with_extension("tgz");
+    write_package(folder, "acp-core-4.3.0", &target).unwrap();
+}
+
+/// An error with all its causes, as the edges print it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,6 @@
+//! Packages and registries, from the outside.
+
+mod build;
+mod content;
+mod fixture;
+mod package;
