@@ -1,0 +1,217 @@
+//! Decides how a release folder becomes a core package: which programs and images go in, in which
+//! order they are checked and built, and where the package is left. Knows nothing of clusters.
+
+mod chart;
+mod content;
+mod core;
+mod inputs;
+mod limits;
+mod purity;
+mod render;
+mod rights;
+mod template;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use api::{Digest, Version};
+use artifacts::build::LayoutWriter;
+use sandbox::Narrator;
+use sandbox::toolchain::{Tool, Toolchain};
+
+pub use content::Programs;
+
+use content::{Content, Source};
+use render::Renderer;
+use template::Template;
+
+/// Largest number of components that one stage, or all of them, may have is a rule of the format;
+/// this is the version of what packaging itself writes: raise it when that changes.
+const RECIPE: &str = "1";
+
+/// What `cargo xtask package` is asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// The Distribution Version: the folder below release/.
+    #[arg(long, required_unless_present = "release")]
+    version: Option<Version>,
+    /// Another release folder, with a release.yaml of the same form.
+    #[arg(long, value_name = "DIR")]
+    release: Option<PathBuf>,
+    /// Where the package is written; without it target/packages.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Leave the package extracted beside its archive.
+    #[arg(long)]
+    extract: bool,
+}
+
+/// Builds the package that the arguments name; `root` is the folder of the project.
+///
+/// # Errors
+/// When a program cannot be built, the release breaks a rule or nothing can be written.
+pub async fn run(root: &Path, arguments: &Arguments) -> Result<()> {
+    let release = match (&arguments.release, &arguments.version) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(version)) => root.join("release").join(version.to_string()),
+        (None, None) => anyhow::bail!("name a release: --version 4.3.0, or --release DIR"),
+    };
+    let out = arguments.out.clone().unwrap_or_else(|| root.join("target/packages"));
+    let home = std::env::var_os("HOME");
+    let cache = std::env::var_os("XDG_CACHE_HOME");
+    let cache = sandbox::default_cache(cache.as_deref(), home.as_deref())?;
+    let builder = PackageBuilder::new(root, &cache, Narrator::stderr()).await?;
+    let form = Form { archive: true, folder: arguments.extract };
+    let package = builder.build(&release, &out, form).await?;
+    if let Some(version) = &arguments.version {
+        ensure!(
+            package.version == *version,
+            "{} holds release {}, not {version}",
+            release.display(),
+            package.version
+        );
+    }
+    println!("release:       {}", package.version);
+    println!("product image: {}", package.product_image);
+    for path in package.archive.iter().chain(&package.folder) {
+        println!("written:       {}", path.display());
+    }
+    Ok(())
+}
+
+/// In which forms a package is left.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// As a tgz.
+    pub archive: bool,
+    /// As the folder that the tgz is extracted to.
+    pub folder: bool,
+}
+
+/// A package that was built.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Package {
+    /// Its Distribution Version.
+    pub version: Version,
+    /// The digest of its product image.
+    pub product_image: Digest,
+    /// The tgz.
+    pub archive: Option<PathBuf>,
+    /// The extracted folder.
+    pub folder: Option<PathBuf>,
+}
+
+/// Builds packages of release folders, all with the same programs.
+///
+/// Tests use it to build releases of their own: any folder with a `release.yaml` of the form that
+/// `release/README.md` describes is a release. Charts are taken from its `charts/`, else from the
+/// `charts/` of the project's releases.
+#[derive(Debug)]
+pub struct PackageBuilder {
+    root: PathBuf,
+    programs: Programs,
+    toolchain: Toolchain,
+    helm: PathBuf,
+    narrator: Narrator,
+}
+
+impl PackageBuilder {
+    /// Builds the project's own programs and Helm, where that was not done before.
+    ///
+    /// # Errors
+    /// When one of them cannot be built.
+    pub async fn new(root: &Path, cache: &Path, narrator: Narrator) -> Result<Self> {
+        let toolchain = Toolchain::new(cache, narrator.clone());
+        let programs = Programs::build(root, &narrator).await?;
+        let helm = toolchain.build(&Tool::helm()).await?;
+        Ok(Self { root: root.to_owned(), programs, toolchain, helm, narrator })
+    }
+
+    /// The programs that packages hold.
+    #[must_use]
+    pub const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Builds the package of a release folder. A package that was built of the very same files
+    /// before is left as it is.
+    ///
+    /// # Errors
+    /// When the release breaks a rule, or something cannot be built, read or written.
+    pub async fn build(&self, release: &Path, out: &Path, form: Form) -> Result<Package> {
+        let out = std::path::absolute(out)?;
+        fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        let template = Template::read(release, &self.root.join("release/charts"))?;
+        let sources = self.sources(&template).await?;
+        let stamp = inputs::Stamp::of(self, &template, &sources)?;
+        if let Some(package) = stamp.built(&out, form) {
+            return Ok(package);
+        }
+        let what = format!("package {}", template.version);
+        let package = self.assemble(&template, &sources, &out, form);
+        let package = self.narrator.during(&what, package).await?;
+        stamp.keep(&out, &package)?;
+        Ok(package)
+    }
+
+    /// Where the bytes of each image come from.
+    async fn sources(&self, template: &Template) -> Result<BTreeMap<String, Source>> {
+        let mut sources = BTreeMap::new();
+        for (name, image) in &template.images {
+            if let Content::Digest(_) = image.content {
+                continue;
+            }
+            let source = image.content.source(&image.tag, &self.toolchain).await;
+            let source = source.with_context(|| format!("image '{name}'"))?;
+            sources.insert(name.clone(), source);
+        }
+        Ok(sources)
+    }
+
+    async fn assemble(
+        &self,
+        template: &Template,
+        sources: &BTreeMap<String, Source>,
+        out: &Path,
+        form: Form,
+    ) -> Result<Package> {
+        let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out)?;
+        let folder = work.path().join("package");
+        let mut layout = LayoutWriter::create(&folder.join("images"))?;
+        let operator = content::operator_image(&self.programs, &self.helm, &template.version)?;
+        let images = content::write_images(template, sources, &operator, &mut layout)?;
+        let (release, files) = template.complete(images)?;
+
+        let renderer = Renderer::new(&self.helm, work.path())?;
+        let rendered = renderer.render_release(&release, &files).await?;
+        limits::check(&release, &rendered)?;
+        let rights = rights::of_release(&release, &rendered)?;
+
+        let product = artifacts::build::product_image(&release, files)?.write(
+            &mut layout,
+            api::names::PRODUCT_IMAGE_REPOSITORY,
+            &template.tag(),
+        )?;
+        layout.finish()?;
+        core::write_folder(&self.root.join("package"), &folder, &self.programs, &rights)?;
+
+        let root = format!("acp-core-{}", template.version);
+        let archive = form.archive.then(|| out.join(format!("{root}-linux-amd64.tgz")));
+        match &archive {
+            Some(archive) => drop(artifacts::build::write_package(&folder, &root, archive)?),
+            None => artifacts::build::package::write_sums(&folder)?,
+        }
+        let left = form.folder.then(|| out.join(&root));
+        if let Some(target) = &left {
+            core::replace(&folder, target)?;
+        }
+        Ok(Package {
+            version: template.version.clone(),
+            product_image: product.digest,
+            archive,
+            folder: left,
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Decides what each image of a release holds and how it starts. Knows nothing of the charts that
+//! use them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use api::release::ReleaseImage;
+use api::{Digest, Version, names};
+use artifacts::build::{ImageBuilder, LayoutWriter, Tree};
+use sandbox::Narrator;
+use sandbox::process::{command, run};
+use sandbox::toolchain::{Tool, Toolchain};
+use serde::Deserialize;
+
+use super::template::Template;
+
+/// From nothing, on two slow cores.
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// Static on Debian, from the package busybox-static.
+const BUSYBOX: &str = "/bin/busybox";
+/// Where programs are in our images.
+const PROGRAMS: &str = "usr/local/bin";
+
+/// What an image is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Content {
+    /// A published Go program, at the version that the tag says.
+    Go(GoProgram),
+    /// A static program of the machine that packages.
+    Host(HostProgram),
+    /// Nothing: the image is not in the package, only its digest is known.
+    Digest(Digest),
+}
+
+/// Go programs that releases hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum GoProgram {
+    /// The DNS of a cluster.
+    Coredns,
+    /// Measures of a node.
+    NodeExporter,
+}
+
+/// Programs of the machine that releases hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HostProgram {
+    /// A shell, a small web server and what a check needs.
+    Busybox,
+}
+
+/// A program and how an image of it starts.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// Its file here.
+    pub(super) file: PathBuf,
+    /// Its path in the image.
+    path: String,
+    /// Other names of it in the image.
+    links: Vec<String>,
+}
+
+impl Content {
+    /// Finds or builds the program of an image.
+    pub(super) async fn source(&self, tag: &str, toolchain: &Toolchain) -> Result<Source> {
+        let (file, path) = match self {
+            Self::Go(program) => {
+                let tool = match program {
+                    GoProgram::Coredns => Tool::coredns(tag),
+                    GoProgram::NodeExporter => Tool::node_exporter(tag),
+                };
+                (toolchain.build(&tool).await?, format!("{PROGRAMS}/{}", tool.name))
+            }
+            Self::Host(HostProgram::Busybox) => {
+                ensure!(
+                    Path::new(BUSYBOX).is_file(),
+                    "{BUSYBOX} is missing: apt-get install busybox-static"
+                );
+                (PathBuf::from(BUSYBOX), "bin/busybox".to_owned())
+            }
+            Self::Digest(digest) => bail!("{digest} is only known by its digest"),
+        };
+        let links = match self {
+            Self::Host(HostProgram::Busybox) => vec!["bin/sh".to_owned()],
+            _ => Vec::new(),
+        };
+        Ok(Source { file, path, links })
+    }
+}
+
+impl Source {
+    fn image(&self) -> Result<ImageBuilder> {
+        let mut tree = Tree::default();
+        tree.program(&self.path, self.file.clone())?;
+        for link in &self.links {
+            tree.link(link, &format!("/{}", self.path))?;
+        }
+        Ok(ImageBuilder::new(tree)
+            .entrypoint([format!("/{}", self.path)])
+            .env("PATH", &format!("/{PROGRAMS}:/bin")))
+    }
+}
+
+/// The project's own programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `cluster-version-operator`.
+    pub operator: PathBuf,
+    /// `acp-prepare`.
+    pub prepare: PathBuf,
+    /// `ac`.
+    pub ac: PathBuf,
+}
+
+impl Programs {
+    /// Builds them as they are built for the tests.
+    pub(super) async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let words = "build --locked --bins -p operator -p prepare -p ac \
+                     --message-format json-render-diagnostics";
+        let mut build = command(cargo, words.split_whitespace());
+        build.current_dir(root);
+        let output = narrator.during("building our programs", run(&mut build, BUILD_LIMIT)).await?;
+        let built = executables(&output);
+        let find = |name: &str| {
+            built.get(name).cloned().with_context(|| format!("cargo did not build {name}"))
+        };
+        Ok(Self { operator: find(names::CVO)?, prepare: find("acp-prepare")?, ac: find("ac")? })
+    }
+}
+
+/// The programs that cargo says it built, by name.
+fn executables(output: &str) -> BTreeMap<String, PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        target: Option<Target>,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let messages = output.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages.filter_map(|message| Some((message.target?.name, message.executable?))).collect()
+}
+
+/// The operator's image: it runs Helm to render charts, and is told its own version.
+pub(super) fn operator_image(
+    programs: &Programs,
+    helm: &Path,
+    version: &Version,
+) -> Result<ImageBuilder> {
+    let mut tree = Tree::default();
+    let operator = format!("{PROGRAMS}/{}", names::CVO);
+    tree.program(&operator, programs.operator.clone())?;
+    tree.program(&format!("{PROGRAMS}/helm"), helm.to_owned())?;
+    Ok(ImageBuilder::new(tree)
+        .entrypoint([format!("/{operator}")])
+        .env("PATH", &format!("/{PROGRAMS}"))
+        .env("CVO_VERSION", &version.to_string()))
+}
+
+/// Writes every image but the product image, and gives them by name with their digests.
+pub(super) fn write_images(
+    template: &Template,
+    sources: &BTreeMap<String, Source>,
+    operator: &ImageBuilder,
+    layout: &mut LayoutWriter,
+) -> Result<BTreeMap<String, ReleaseImage>> {
+    let mut images = BTreeMap::new();
+    for (name, image) in &template.images {
+        let written = match (&image.content, sources.get(name)) {
+            (Content::Digest(digest), _) => ReleaseImage {
+                repository: image.repository.clone(),
+                tag: image.tag.clone(),
+                digest: digest.clone(),
+            },
+            (_, Some(source)) => source.image()?.write(layout, &image.repository, &image.tag)?,
+            (_, None) => bail!("image '{name}' has no content"),
+        };
+        images.insert(name.clone(), written);
+    }
+    let written = operator.write(layout, names::CVO_REPOSITORY, &template.tag())?;
+    ensure!(
+        images.insert(names::CVO.to_owned(), written).is_none(),
+        "the image '{}' is added by packaging",
+        names::CVO
+    );
+    Ok(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_one_of_three() {
+        let read = |text: &str| serde_saphyr::from_str::<Content>(text);
+        assert_eq!(read("go: coredns").unwrap(), Content::Go(GoProgram::Coredns));
+        assert_eq!(read("host: busybox").unwrap(), Content::Host(HostProgram::Busybox));
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let known = Content::Digest(digest.parse().unwrap());
+        assert_eq!(read(&format!("digest: {digest}")).unwrap(), known);
+        assert!(read("go: nothing").is_err());
+        assert!(read("{}").is_err());
+    }
+
+    #[test]
+    fn the_built_programs_are_read_from_what_cargo_says() {
+        let output = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"ac\"},\
+                      \"executable\":\"/t/ac\"}\n\
+                      {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"api\"},\
+                      \"executable\":null}\n\
+                      {\"reason\":\"build-finished\",\"success\":true}\n";
+        let built = executables(output);
+        assert_eq!(built, BTreeMap::from([("ac".to_owned(), PathBuf::from("/t/ac"))]));
+    }
+}

@@ -1,0 +1,241 @@
+//! Decides which rights the operator needs for one release: those on the kinds that its rendered
+//! components have, and to hand out the rights that its own roles hold. Knows nothing of the
+//! operator's other rights.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use api::{Release, names};
+use serde_json::{Value, json};
+
+use super::render::Rendered;
+
+/// The group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+/// Kinds of Kubernetes itself that charts may have: group, kind, resource.
+const KINDS: &[(&str, &str, &str)] = &[
+    ("", "ConfigMap", "configmaps"),
+    ("", "Endpoints", "endpoints"),
+    ("", "LimitRange", "limitranges"),
+    ("", "Namespace", "namespaces"),
+    ("", "PersistentVolume", "persistentvolumes"),
+    ("", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    ("", "Pod", "pods"),
+    ("", "ResourceQuota", "resourcequotas"),
+    ("", "Secret", "secrets"),
+    ("", "Service", "services"),
+    ("", "ServiceAccount", "serviceaccounts"),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+    ),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+    ),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "APIService", "apiservices"),
+    ("apps", "DaemonSet", "daemonsets"),
+    ("apps", "Deployment", "deployments"),
+    ("apps", "ReplicaSet", "replicasets"),
+    ("apps", "StatefulSet", "statefulsets"),
+    ("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    ("batch", "CronJob", "cronjobs"),
+    ("batch", "Job", "jobs"),
+    ("discovery.k8s.io", "EndpointSlice", "endpointslices"),
+    ("networking.k8s.io", "Ingress", "ingresses"),
+    ("networking.k8s.io", "IngressClass", "ingressclasses"),
+    ("networking.k8s.io", "NetworkPolicy", "networkpolicies"),
+    ("policy", "PodDisruptionBudget", "poddisruptionbudgets"),
+    (RBAC, "ClusterRole", "clusterroles"),
+    (RBAC, "ClusterRoleBinding", "clusterrolebindings"),
+    (RBAC, "Role", "roles"),
+    (RBAC, "RoleBinding", "rolebindings"),
+    ("scheduling.k8s.io", "PriorityClass", "priorityclasses"),
+    ("storage.k8s.io", "CSIDriver", "csidrivers"),
+    ("storage.k8s.io", "StorageClass", "storageclasses"),
+];
+/// Kinds whose objects are never deleted unless the release lists them.
+const PROTECTED: &[&str] =
+    &["CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim"];
+
+/// A kind by group and name.
+type Kind = (String, String);
+
+/// The ClusterRole that a release needs, and its binding, as one YAML stream.
+pub(super) fn of_release(release: &Release, rendered: &Rendered) -> Result<String> {
+    let name = format!("acp:{}:v{}", names::CVO, release.version);
+    let metadata = json!({
+        "name": name,
+        "labels": {
+            "app.kubernetes.io/name": names::CVO,
+            "app.kubernetes.io/part-of": "acp",
+            "app.kubernetes.io/version": release.version,
+        },
+    });
+    let role = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": "ClusterRole",
+        "metadata": metadata,
+        "rules": rules(release, rendered)?,
+    });
+    let binding = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": "ClusterRoleBinding",
+        "metadata": metadata,
+        "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": name },
+        "subjects": [
+            { "kind": "ServiceAccount", "name": names::CVO, "namespace": names::NAMESPACE },
+        ],
+    });
+    let role = serde_saphyr::to_string(&role)?;
+    let binding = serde_saphyr::to_string(&binding)?;
+    let about = format!("# What the operator needs to apply release {}.\n", release.version);
+    Ok(format!("{about}{}\n---\n{}\n", role.trim_end(), binding.trim_end()))
+}
+
+fn rules(release: &Release, rendered: &Rendered) -> Result<Vec<Value>> {
+    let resources = resources(rendered);
+    let prunable: BTreeSet<&str> = release
+        .components()
+        .flat_map(|(_, component)| &component.prune)
+        .filter_map(|entry| entry.split('/').next())
+        .collect();
+    let mut by_verbs: BTreeMap<(String, Vec<&str>), BTreeSet<String>> = BTreeMap::new();
+    let mut handed_out: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
+    for (component, object) in
+        rendered.iter().flat_map(|(name, objects)| objects.iter().map(move |o| (name, o)))
+    {
+        let kind = kind_of(object);
+        let resource = resources.get(&kind).with_context(|| {
+            format!("component '{component}': packaging knows no resource of kind {}", kind.1)
+        })?;
+        let mut verbs = vec!["get", "list", "create", "patch"];
+        if !PROTECTED.contains(&kind.1.as_str()) || prunable.contains(kind.1.as_str()) {
+            verbs.push("delete");
+        }
+        by_verbs.entry((kind.0.clone(), verbs)).or_default().insert(resource.clone());
+        if kind.0 == RBAC {
+            let (verb, resource, name) = right_to_hand_out(&kind.1, object)
+                .with_context(|| format!("component '{component}': a {} is malformed", kind.1))?;
+            handed_out.entry((verb, resource)).or_default().insert(name);
+        }
+    }
+    let kinds = by_verbs.into_iter().map(|((group, verbs), resources)| {
+        json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
+    });
+    let roles = handed_out.into_iter().map(|((verb, resource), names)| {
+        json!({
+            "apiGroups": [RBAC],
+            "resources": [resource],
+            "resourceNames": names,
+            "verbs": [verb],
+        })
+    });
+    Ok(kinds.chain(roles).collect())
+}
+
+/// To write a role takes `escalate` on it; to bind one takes `bind` on it.
+fn right_to_hand_out(kind: &str, object: &Value) -> Option<(&'static str, &'static str, String)> {
+    let resource = |kind: &str| if kind == "Role" { "roles" } else { "clusterroles" };
+    let role = &object["roleRef"];
+    let (verb, resource, name) = match kind {
+        "Role" | "ClusterRole" => ("escalate", resource(kind), &object["metadata"]["name"]),
+        _ => ("bind", resource(role["kind"].as_str()?), &role["name"]),
+    };
+    Some((verb, resource, name.as_str()?.to_owned()))
+}
+
+/// The resource of every kind that Kubernetes or a CRD of the release has.
+fn resources(rendered: &Rendered) -> BTreeMap<Kind, String> {
+    let own = KINDS.iter().map(|(group, kind, resource)| {
+        (((*group).to_owned(), (*kind).to_owned()), (*resource).to_owned())
+    });
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let of_crds = rendered.values().flatten().filter_map(|object| {
+        let spec = object.get("spec").filter(|_| kind_of(object).1 == PROTECTED[0])?;
+        let kind = (text(&spec["group"])?, text(&spec["names"]["kind"])?);
+        Some((kind, text(&spec["names"]["plural"])?))
+    });
+    own.chain(of_crds).collect()
+}
+
+fn kind_of(object: &Value) -> Kind {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    (group.to_owned(), object["kind"].as_str().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(prune: &str) -> Release {
+        let text = format!(
+            "formatVersion: 1\nversion: 4.3.0\nminCVO: 4.3.0\n\
+             upgradeFrom: {{range: '>=4.0.0 <4.3.0'}}\n\
+             kubernetes: {{creates: '1.34', compatible: '>=1.31 <1.35'}}\n\
+             stages:\n- name: s\n  priority: 1\n  components:\n  \
+             - {{name: c, version: 1.0.0, manifests: m, namespace: n, prune: [{prune}]}}\n"
+        );
+        Release::parse(text.as_bytes()).unwrap()
+    }
+
+    fn rules_for(prune: &str, yaml: &str) -> Result<Vec<Value>> {
+        let objects = serde_saphyr::from_multiple(yaml).unwrap();
+        rules(&release(prune), &BTreeMap::from([("c".to_owned(), objects)]))
+    }
+
+    #[test]
+    fn a_kind_of_the_releases_own_crd_has_its_plural() {
+        let yaml = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+                    spec: {group: x.y, names: {kind: Notice, plural: notices}}\n---\n\
+                    apiVersion: x.y/v1\nkind: Notice\n";
+        let rules = rules_for("", yaml).unwrap();
+        assert_eq!(rules[0]["verbs"], json!(["get", "list", "create", "patch"]));
+        assert_eq!(rules[1]["resources"], json!(["notices"]));
+        assert_eq!(rules[1]["verbs"], json!(["get", "list", "create", "patch", "delete"]));
+        let error = rules_for("", "apiVersion: x.y/v1\nkind: Notice\n").unwrap_err();
+        assert!(error.to_string().contains("kind Notice"), "{error}");
+    }
+
+    #[test]
+    fn roles_are_handed_out_by_name_only() {
+        let yaml = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n\
+                    metadata: {name: dns}\n---\n\
+                    apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+                    roleRef: {kind: ClusterRole, name: view}\n";
+        let rules = rules_for("", yaml).unwrap();
+        let handed_out: Vec<_> = rules.iter().filter(|r| !r["resourceNames"].is_null()).collect();
+        assert_eq!(
+            handed_out,
+            [
+                &json!({ "apiGroups": [RBAC], "resources": ["clusterroles"],
+                    "resourceNames": ["view"], "verbs": ["bind"] }),
+                &json!({ "apiGroups": [RBAC], "resources": ["clusterroles"],
+                    "resourceNames": ["dns"], "verbs": ["escalate"] }),
+            ]
+        );
+    }
+
+    #[test]
+    fn protected_kinds_are_deleted_only_where_the_release_lists_one() {
+        let yaml = "apiVersion: v1\nkind: Namespace\n";
+        let deletes = |prune: &str| {
+            rules_for(prune, yaml).unwrap()[0]["verbs"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("delete"))
+        };
+        assert!(!deletes(""));
+        assert!(deletes("Namespace//old"));
+    }
+}
