@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod narration;
 pub mod network;
 mod node;
+pub mod plane;
 pub mod prerequisites;
 pub mod process;
 pub mod registry;
@@ -17,3 +18,5 @@ pub mod toolchain;
 
 pub use lifecycle::{Options, Sandbox, default_cache};
 pub use narration::Narrator;
+pub use plane::ControlPlane;
+pub use registry::TestRegistry;

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 pub use access::{Access, read_access_log};
 pub use server::TestRegistry;
+pub(crate) use server::free_port;
 
 use crate::certificates::{Identity, write_secret};
 use crate::network::{Machine, Network};
