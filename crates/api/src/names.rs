@@ -42,6 +42,8 @@ pub const CA_KEY: &str = "ca.crt";
 pub const USERNAME_KEY: &str = "username";
 /// Key of the password in [`REGISTRY_ADMIN`].
 pub const PASSWORD_KEY: &str = "password";
+/// ServiceAccount and Secret, on every cluster, through which the platform reaches it.
+pub const K8S_ADMIN: &str = "k8sadmin";
 /// Secret with the platform's licence.
 pub const PLATFORM_LICENSE: &str = "platform-license";
 /// Key of the licence in [`PLATFORM_LICENSE`].
