@@ -85,6 +85,22 @@ words! {
     }
 }
 
+words! {
+    /// Why a published version is not offered: `notOffered[].reason`.
+    NotOfferedReason {
+        /// Its ProductManifest is not Ready.
+        ManifestNotReady,
+        /// Its release could not be read from the registry.
+        ReleaseUnreadable,
+        /// The current version is outside its upgrade path.
+        NotInUpgradePath,
+        /// A global cluster has not reached it.
+        GlobalNotReached,
+        /// Something that decides about it could not be read.
+        InputUnknown,
+    }
+}
+
 /// Sets a condition; its lastTransitionTime moves only when its status does.
 pub fn set(
     conditions: &mut Vec<Condition>,

@@ -104,4 +104,12 @@ impl StalledReason {
             Self::ClusterUnreachable => "make the cluster's API server reachable from global",
         }
     }
+
+    /// What a person does about it on a cluster of this name.
+    #[must_use]
+    pub fn remedy_for(self, cluster: &str) -> String {
+        self.remedy()
+            .replace("--cluster=global", &format!("--cluster={cluster}"))
+            .replace("cvsh global", &format!("cvsh {cluster}"))
+    }
 }

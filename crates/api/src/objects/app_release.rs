@@ -200,6 +200,9 @@ pub struct AppReleaseStatus {
     /// Objects whose fields were changed by others since, while idle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
+    /// When drift was looked for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_time: Option<Time>,
     /// Digest of the ResourcePatches that are in force.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub patches_digest: String,

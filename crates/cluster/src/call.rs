@@ -1,0 +1,117 @@
+//! How a call to an API server may fail, told apart by what follows from it.
+
+use std::fmt;
+
+/// A field that another manager owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// The manager that owns it.
+    pub manager: String,
+    /// Path of the field, as the API server writes it.
+    pub field: String,
+}
+
+impl fmt::Display for FieldConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is owned by \"{}\"", self.field, self.manager)
+    }
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no such object.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The API server does not know the kind.
+    #[error("the API server does not know the kind {0}")]
+    KindAbsent(String),
+    /// The object is not the one that was read, or it is there already.
+    #[error("changed meanwhile: {0}")]
+    Conflict(String),
+    /// Fields belong to other managers.
+    #[error("fields belong to others: {}", list(.0))]
+    FieldConflict(Vec<FieldConflict>),
+    /// The credentials are not accepted.
+    #[error("the API server does not accept the credentials: {0}")]
+    Unauthorized(String),
+    /// A right is missing; the text names the verb.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The API server refuses the object.
+    #[error("{0}")]
+    Invalid(String),
+    /// No answer, or a failure that may pass.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The answer is not what the API promises.
+    #[error("unexpected answer: {0}")]
+    Unexpected(String),
+    /// This process may no longer write: another one leads.
+    #[error("the lease is not held any more; nothing was sent")]
+    NotLeader,
+}
+
+fn list(conflicts: &[FieldConflict]) -> String {
+    let all: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+    api::text::names(&all)
+}
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => of_status(&status),
+            kube::Error::SerdeError(error) => {
+                Self::Unexpected(api::text::line(&error.to_string(), 256))
+            }
+            other => Self::Unavailable(api::text::line(&chain(&other), 512)),
+        }
+    }
+}
+
+/// The whole chain of an error on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn of_status(status: &kube::core::Status) -> CallError {
+    let message = api::text::line(&status.message, 512);
+    match status.code {
+        401 => CallError::Unauthorized(message),
+        403 => CallError::Forbidden(message),
+        // A kind that is not served has no details; a missing object names itself.
+        404 if status.details.as_ref().is_none_or(|d| d.name.is_empty()) => {
+            CallError::KindAbsent(message)
+        }
+        404 => CallError::NotFound(message),
+        409 => match field_conflicts(status) {
+            conflicts if conflicts.is_empty() => CallError::Conflict(message),
+            conflicts => CallError::FieldConflict(conflicts),
+        },
+        400 | 405 | 406 | 413 | 415 | 422 => CallError::Invalid(message),
+        _ => CallError::Unavailable(format!("{} ({})", message, status.code)),
+    }
+}
+
+fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    causes
+        .filter(|c| c.reason == "FieldManagerConflict")
+        .map(|c| FieldConflict {
+            // The message reads: conflict with "NAME" using v1 at TIME
+            manager: c.message.split('"').nth(1).unwrap_or("another manager").to_owned(),
+            field: c.field.clone(),
+        })
+        .collect()
+}

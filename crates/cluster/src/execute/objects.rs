@@ -1,0 +1,253 @@
+//! The objects of a component: read, sent in waves, looked at.
+
+use super::{Contents, Executor, IN_FLIGHT, Stop};
+use crate::call::CallError;
+use crate::render::Renderer;
+use crate::server::{ApiServer, ApplyOptions, ListQuery};
+use api::StalledReason;
+use api::names::OWNER_LABEL;
+use api::objects::ObjectRef;
+use futures::StreamExt as _;
+use planner::apply::{ApplyPlan, Decision, Prepared, Wave};
+use planner::health::{Health, health, pod_blocker};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Workloads whose health is waited for, besides definitions.
+const WATCHED: [&str; 6] =
+    ["Deployment", "StatefulSet", "DaemonSet", "Job", "CustomResourceDefinition", "APIService"];
+
+/// The live objects of a component: those with its label by list, the others one by one.
+pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    owner: &str,
+    objects: &[Prepared],
+) -> Result<BTreeMap<ObjectRef, Value>, Stop> {
+    let kinds: BTreeSet<(String, String)> = objects
+        .iter()
+        .map(|o| (o.reference.api_version.clone(), o.reference.kind.clone()))
+        .collect();
+    let mut found = BTreeMap::new();
+    for (api_version, kind) in kinds {
+        let query = ListQuery::all(&api_version, &kind).labelled(&format!("{OWNER_LABEL}={owner}"));
+        match executor.server.list(&query).await {
+            Ok(list) => {
+                for object in list {
+                    found.insert(planner::apply::reference(&object)?, object);
+                }
+            }
+            // The component brings the kind with it, or its account may not list it everywhere.
+            Err(CallError::KindAbsent(_) | CallError::Forbidden(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let missing = objects.iter().filter(|o| !found.contains_key(&o.reference));
+    let read: Vec<Result<(ObjectRef, Option<Value>), CallError>> = futures::stream::iter(missing)
+        .map(|object| async move {
+            let live = executor.server.get(&object.reference).await?;
+            Ok((object.reference.clone(), live))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .collect()
+        .await;
+    for result in read {
+        let (reference, live) = result?;
+        if let Some(live) = live {
+            found.insert(reference, live);
+        }
+    }
+    Ok(found)
+}
+
+/// Leaves out the replica count of workloads that an autoscaler scales.
+pub(super) async fn without_scaled_replicas<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    mut objects: Vec<Value>,
+) -> Result<Vec<Value>, Stop> {
+    let text = |o: &Value, pointer: &str| {
+        o.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let scalable = |o: &Value| o.pointer("/spec/replicas").is_some();
+    let namespaces: BTreeSet<String> =
+        objects.iter().filter(|o| scalable(o)).map(|o| text(o, "/metadata/namespace")).collect();
+    let mut scaled = BTreeSet::new();
+    for namespace in namespaces {
+        let query = ListQuery::all("autoscaling/v2", "HorizontalPodAutoscaler").within(&namespace);
+        let list = match executor.server.list(&query).await {
+            Ok(list) => list,
+            Err(CallError::KindAbsent(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        scaled.extend(list.iter().map(|hpa| {
+            (
+                namespace.clone(),
+                text(hpa, "/spec/scaleTargetRef/kind"),
+                text(hpa, "/spec/scaleTargetRef/name"),
+            )
+        }));
+    }
+    for object in objects.iter_mut().filter(|o| scalable(o)) {
+        let key = (
+            text(object, "/metadata/namespace"),
+            text(object, "/kind"),
+            text(object, "/metadata/name"),
+        );
+        if scaled.contains(&key) {
+            planner::apply::leave_replicas(object);
+        }
+    }
+    Ok(objects)
+}
+
+/// Sends what differs, wave by wave, and gives the live objects afterwards.
+pub(super) async fn send<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    plan: &ApplyPlan,
+    mut live: BTreeMap<ObjectRef, Value>,
+    forced: &BTreeSet<ObjectRef>,
+) -> Result<BTreeMap<ObjectRef, Value>, Stop> {
+    let waves: BTreeSet<Wave> = plan.objects.iter().map(|(o, _)| o.wave).collect();
+    for wave in waves {
+        let of_wave = plan.objects.iter().filter(|(o, d)| o.wave == wave && *d != Decision::Skip);
+        let jobs: Vec<(&Prepared, Value, bool)> = of_wave
+            .map(|(object, _)| {
+                let body = with_version(&object.body, live.get(&object.reference));
+                (object, body, forced.contains(&object.reference))
+            })
+            .collect();
+        let sent: Vec<(&Prepared, Result<Value, CallError>)> = futures::stream::iter(jobs)
+            .map(|(object, body, force)| async move {
+                let options = ApplyOptions { force, dry_run: false };
+                (object, executor.server.apply(&body, options).await)
+            })
+            .buffer_unordered(IN_FLIGHT)
+            .collect()
+            .await;
+        let mut failed = None;
+        for (object, answer) in sent {
+            match answer {
+                Ok(value) => drop(live.insert(object.reference.clone(), value)),
+                Err(error) => {
+                    let stop = named(&object.reference, error);
+                    failed = Some(worse(failed, stop));
+                }
+            }
+        }
+        if let Some(stop) = failed {
+            return Err(stop);
+        }
+        if wave == Wave::Definitions {
+            healthy_wave(plan, &live, wave)?;
+        }
+    }
+    Ok(live)
+}
+
+/// What was just read must still be what is changed.
+fn with_version(body: &Value, live: Option<&Value>) -> Value {
+    let mut body = body.clone();
+    let version = live.and_then(|l| l.pointer("/metadata/resourceVersion")).cloned();
+    if let (Some(version), Some(metadata)) =
+        (version, body.get_mut("metadata").and_then(Value::as_object_mut))
+    {
+        metadata.insert("resourceVersion".to_owned(), version);
+    }
+    body
+}
+
+fn named(reference: &ObjectRef, error: CallError) -> Stop {
+    match Stop::from(error) {
+        Stop::Waiting(text) => Stop::Waiting(format!("{reference}: {text}")),
+        Stop::Blocked(reason, text) => Stop::Blocked(reason, format!("{reference}: {text}")),
+    }
+}
+
+/// Of two stops the one that needs a person is said.
+fn worse(first: Option<Stop>, second: Stop) -> Stop {
+    match first {
+        Some(blocked @ Stop::Blocked(..)) => blocked,
+        _ => second,
+    }
+}
+
+fn healthy_wave(
+    plan: &ApplyPlan,
+    live: &BTreeMap<ObjectRef, Value>,
+    wave: Wave,
+) -> Result<(), Stop> {
+    for (object, _) in plan.objects.iter().filter(|(o, _)| o.wave == wave) {
+        if let Some(Health::Progressing(why)) = live.get(&object.reference).map(health) {
+            return Err(Stop::Waiting(format!("{} {why}", object.reference)));
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the health of everything that runs.
+pub(super) async fn healthy<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    plan: &ApplyPlan,
+    live: &BTreeMap<ObjectRef, Value>,
+) -> Result<(), Stop> {
+    for (object, _) in &plan.objects {
+        if !WATCHED.contains(&object.reference.kind.as_str()) {
+            continue;
+        }
+        let Some(found) = live.get(&object.reference) else {
+            return Err(Stop::Waiting(format!("{} is not there yet", object.reference)));
+        };
+        match health(found) {
+            Health::Healthy => {}
+            Health::Failed(why) => {
+                let message = format!("{} {why}", object.reference);
+                return Err(Stop::Blocked(StalledReason::TimedOut, message));
+            }
+            Health::Progressing(why) => {
+                return Err(why_not(executor, &object.reference, found, &why).await);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a workload does not come up, down to its Pods.
+pub(super) async fn why_not<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    reference: &ObjectRef,
+    live: &Value,
+    why: &str,
+) -> Stop {
+    let waiting = Stop::Waiting(format!("{reference}: {why}"));
+    let labels = live.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let Some(labels) = labels.filter(|l| !l.is_empty()) else { return waiting };
+    let pairs: Vec<String> =
+        labels.iter().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
+    let query = ListQuery::all("v1", "Pod").within(&reference.namespace).labelled(&pairs.join(","));
+    let pods = match executor.server.list(&query).await {
+        Ok(pods) => pods,
+        Err(error) => {
+            return Stop::Waiting(format!("{reference}: {why}; its Pods are not known: {error}"));
+        }
+    };
+    let current: Vec<Value> =
+        pods.into_iter().filter(|p| p.pointer("/metadata/deletionTimestamp").is_none()).collect();
+    match pod_blocker(&current) {
+        Some((reason, message)) => Stop::Blocked(reason, format!("{reference}: {why}; {message}")),
+        None => waiting,
+    }
+}
+
+/// The minimal object by which something is deleted: what was read, without its contents.
+pub(super) fn identity(live: &Value) -> Value {
+    let of = |pointer: &str| live.pointer(pointer).cloned().unwrap_or(Value::Null);
+    json!({
+        "apiVersion": of("/apiVersion"),
+        "kind": of("/kind"),
+        "metadata": {
+            "name": of("/metadata/name"),
+            "namespace": of("/metadata/namespace"),
+            "uid": of("/metadata/uid"),
+            "resourceVersion": of("/metadata/resourceVersion"),
+        },
+    })
+}

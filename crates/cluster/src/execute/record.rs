@@ -1,0 +1,312 @@
+//! What is recorded of a component: its AppRelease, and the status of the ResourcePatches that are
+//! replayed on it.
+
+use super::component::{Rendered, chart_of, chart_status, lifecycle};
+use super::{Contents, Executor, Stop};
+use crate::observe::typed;
+use crate::render::Renderer;
+use crate::server::{ApiServer, PatchBody};
+use api::names::{FIELD_MANAGER, LIFECYCLE_LABEL, NAMESPACE, RESOURCE_PATCH_FINALIZER};
+use api::objects::{
+    AppRelease, AppReleaseChart, AppReleaseDestination, AppReleasePhase, AppReleaseSource,
+    AppReleaseSpec, AppReleaseStatus, ObjectRef, ResourcePatch, ResourcePatchPhase,
+    ResourcePatchStatus, object_ref,
+};
+use planner::apply::{ApplyPlan, PatchFailure};
+use planner::plan::ApplyStep;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// An AppRelease as it was read, and as it is to be.
+pub(super) struct Record {
+    reference: ObjectRef,
+    live: Option<AppRelease>,
+    /// The status as it was last written.
+    pub(super) status: AppReleaseStatus,
+}
+
+impl Record {
+    pub(super) async fn read<A: ApiServer, R: Renderer, C: Contents>(
+        executor: &Executor<'_, A, R, C>,
+        name: &str,
+    ) -> Result<Self, Stop> {
+        let live = typed::<AppRelease, _>(executor.server, NAMESPACE, name).await?;
+        let status = live.as_ref().and_then(|l| l.status.clone()).unwrap_or_default();
+        Ok(Self { reference: object_ref::<AppRelease>(NAMESPACE, name), live, status })
+    }
+
+    /// Writes the intent: what is to be installed, and every object that may come to be.
+    pub(super) async fn intend<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        step: &ApplyStep,
+        rendered: &Rendered,
+        plan: &ApplyPlan,
+    ) -> Result<(), Stop> {
+        let spec = spec(executor.cluster, step, rendered);
+        if self.live.as_ref().is_none_or(|l| l.spec != spec) {
+            self.write_spec(executor, step, &spec).await?;
+        }
+        let mut status = self.status.clone();
+        status.inventory.clone_from(&plan.union);
+        status.obsolete.clone_from(&plan.obsolete);
+        let installed = status.phase == AppReleasePhase::Ready
+            && status.release_image == step.image
+            && status.values_digest == rendered.values_digest
+            && status.patches_digest == rendered.patches_digest;
+        if !installed && status.phase == AppReleasePhase::Ready {
+            status.phase = AppReleasePhase::Deploying;
+            status.started_time = Some(api::time(executor.now));
+        }
+        if status.hooks_release != step.image {
+            status.hooks_release.clone_from(&step.image);
+            status.hooks_done.clear();
+        }
+        self.write(executor, status).await
+    }
+
+    async fn write_spec<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        step: &ApplyStep,
+        spec: &AppReleaseSpec,
+    ) -> Result<(), Stop> {
+        let body = json!({
+            "apiVersion": self.reference.api_version,
+            "kind": self.reference.kind,
+            "metadata": {
+                "name": self.reference.name,
+                "namespace": self.reference.namespace,
+                "labels": { LIFECYCLE_LABEL: lifecycle(step).as_str() },
+            },
+            "spec": spec,
+        });
+        // The AppRelease is the operator's own record; what others write into it does not hold.
+        let options = crate::ApplyOptions { force: true, dry_run: false };
+        let written = executor.server.apply(&body, options).await?;
+        self.live = serde_json::from_value(written).ok();
+        Ok(())
+    }
+
+    /// A hook ended well; recorded before it may be deleted.
+    pub(super) async fn hook_done<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        step: &ApplyStep,
+        key: String,
+    ) -> Result<(), Stop> {
+        let mut status = self.status.clone();
+        status.hooks_release.clone_from(&step.image);
+        status.hooks_done.insert(key);
+        self.write(executor, status).await
+    }
+
+    /// Everything is applied and healthy.
+    pub(super) async fn complete<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        step: &ApplyStep,
+        rendered: &Rendered,
+        plan: &ApplyPlan,
+    ) -> Result<(), Stop> {
+        patches_active(executor, rendered).await?;
+        let mut status = self.status.clone();
+        status.observed_generation = self.live.as_ref().and_then(|l| l.metadata.generation);
+        status.phase = AppReleasePhase::Ready;
+        status.message.clear();
+        status.version.clone_from(&step.component.version);
+        status.release = step.release.to_string();
+        status.release_image.clone_from(&step.image);
+        status.values_digest.clone_from(&rendered.values_digest);
+        status.patches_digest.clone_from(&rendered.patches_digest);
+        status.charts = chart_status(step, AppReleasePhase::Ready);
+        status.inventory.clone_from(&plan.union);
+        status.obsolete.clone_from(&plan.obsolete);
+        self.write(executor, status).await
+    }
+
+    /// Objects are gone, or are not ours any more.
+    pub(super) async fn forget<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        gone: &BTreeSet<ObjectRef>,
+    ) -> Result<(), Stop> {
+        let mut status = self.status.clone();
+        status.inventory.retain(|o| !gone.contains(o));
+        status.obsolete.retain(|o| !gone.contains(o));
+        self.write(executor, status).await
+    }
+
+    /// Deletes the record itself.
+    pub(super) async fn delete<A: ApiServer, R: Renderer, C: Contents>(
+        &self,
+        executor: &Executor<'_, A, R, C>,
+    ) -> Result<(), Stop> {
+        if let Some(live) = executor.server.get(&self.reference).await? {
+            executor.server.delete(&live).await?;
+        }
+        Ok(())
+    }
+
+    /// Says why the component is not further.
+    pub(super) async fn explain<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        stop: &Stop,
+    ) -> Result<(), Stop> {
+        let (phase, message) = match stop {
+            Stop::Waiting(message) => (AppReleasePhase::Deploying, message),
+            Stop::Blocked(_, message) => (AppReleasePhase::Failed, message),
+        };
+        if self.live.is_none() {
+            return Ok(());
+        }
+        let mut status = self.status.clone();
+        status.phase = phase;
+        status.message = api::text::message(message);
+        self.write(executor, status).await
+    }
+
+    /// Patches that do not apply say so; the component stays as it is.
+    pub(super) async fn patches_failed<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        failures: &[PatchFailure],
+        patches_digest: &str,
+    ) -> Result<(), Stop> {
+        for failure in failures {
+            patch_status(executor, &failure.patch, ResourcePatchPhase::Failed, &failure.cause)
+                .await?;
+        }
+        if self.live.is_none() || self.status.patches_digest == patches_digest {
+            return Ok(());
+        }
+        // These patches were tried; only a change of them is a reason to try again while idle.
+        let mut status = self.status.clone();
+        patches_digest.clone_into(&mut status.patches_digest);
+        self.write(executor, status).await
+    }
+
+    /// Writes the status where it changed, only over the version that was read.
+    async fn write<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        status: AppReleaseStatus,
+    ) -> Result<(), Stop> {
+        if status == self.status && self.live.as_ref().is_some_and(|l| l.status.is_some()) {
+            return Ok(());
+        }
+        let version = self.live.as_ref().and_then(|l| l.metadata.resource_version.clone());
+        let Some(version) = version else {
+            return Err(Stop::Waiting(format!("{} is not there yet", self.reference)));
+        };
+        let patch = json!([
+            { "op": "test", "path": "/metadata/resourceVersion", "value": version },
+            { "op": "add", "path": "/status", "value": status },
+        ]);
+        let written =
+            executor.server.patch(&self.reference, Some("status"), &PatchBody::Json(patch)).await?;
+        self.live = serde_json::from_value(written).ok();
+        self.status = status;
+        Ok(())
+    }
+}
+
+fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppReleaseSpec {
+    let component = &step.component;
+    let (name, revision) = chart_of(step);
+    let repository = step.image.rsplit_once('@').map_or(step.image.as_str(), |(head, _)| head);
+    AppReleaseSpec {
+        source: AppReleaseSource {
+            repo_url: repository.to_owned(),
+            charts: vec![AppReleaseChart {
+                name,
+                release_name: component.name.clone(),
+                target_revision: revision,
+            }],
+        },
+        destination: AppReleaseDestination {
+            cluster: cluster.to_owned(),
+            namespace: component.namespace.clone(),
+        },
+        timeout: i64::from(component.timeout_seconds),
+        values: component.values.clone(),
+        values_digest: rendered.values_digest.clone(),
+        version: component.version.clone(),
+        release: step.release.to_string(),
+        release_image: step.image.clone(),
+        path: component.path().to_owned(),
+        lifecycle: component.lifecycle,
+    }
+}
+
+async fn patches_active<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    rendered: &Rendered,
+) -> Result<(), Stop> {
+    for patch in &rendered.patches {
+        patch_status(executor, &patch.name, ResourcePatchPhase::Active, "").await?;
+    }
+    Ok(())
+}
+
+async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    name: &str,
+    phase: ResourcePatchPhase,
+    message: &str,
+) -> Result<(), Stop> {
+    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
+        return Ok(());
+    };
+    let before = patch.status.unwrap_or_default();
+    let unchanged = before.phase == phase
+        && before.message == message
+        && before.observed_generation == patch.metadata.generation;
+    if unchanged {
+        return Ok(());
+    }
+    let status = ResourcePatchStatus {
+        observed_generation: patch.metadata.generation,
+        phase,
+        last_apply_time: match phase {
+            ResourcePatchPhase::Active => Some(api::time(executor.now)),
+            ResourcePatchPhase::Pending | ResourcePatchPhase::Failed => before.last_apply_time,
+        },
+        message: message.to_owned(),
+    };
+    let body = PatchBody::Merge(json!({ "status": merge_form(&status) }));
+    executor.server.patch(&object_ref::<ResourcePatch>("", name), Some("status"), &body).await?;
+    Ok(())
+}
+
+/// As a merge patch: what the type leaves out when empty must be taken away.
+fn merge_form(status: &ResourcePatchStatus) -> Value {
+    let mut value = json!(status);
+    if let Some(map) = value.as_object_mut() {
+        map.entry("message").or_insert(Value::Null);
+    }
+    value
+}
+
+/// A ResourcePatch that is being deleted is let go: its release was applied without it.
+pub(super) async fn release_patch<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    name: &str,
+) -> Result<(), Stop> {
+    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
+        return Ok(());
+    };
+    let finalizers = patch.metadata.finalizers.unwrap_or_default();
+    let Some(at) = finalizers.iter().position(|f| f == RESOURCE_PATCH_FINALIZER) else {
+        return Ok(());
+    };
+    let body = json!([
+        { "op": "test", "path": format!("/metadata/finalizers/{at}"), "value": RESOURCE_PATCH_FINALIZER },
+        { "op": "remove", "path": format!("/metadata/finalizers/{at}") },
+    ]);
+    let reference = object_ref::<ResourcePatch>("", name);
+    executor.server.patch(&reference, None, &PatchBody::Json(body)).await?;
+    tracing::info!(patch = name, manager = FIELD_MANAGER, "ResourcePatch let go");
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! A real API server: plain requests over the kube client, each with a time-out, each write behind
+//! the fence of the Lease.
+
+mod discovery;
+
+use crate::call::CallError;
+use crate::server::{ApiServer, ApplyOptions, ListQuery, PatchBody, Right};
+use api::names::FIELD_MANAGER;
+use api::objects::ObjectRef;
+use discovery::{Discovered, Kind};
+use http::{Method, Request};
+use kube::{Client, Config};
+use planner::apply::Scopes;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::RwLock;
+
+/// How long a call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Objects in one page of a list.
+const PAGE: usize = 500;
+/// Most objects that one list may bring; more is an error, not a cut.
+const LIST_LIMIT: usize = 200_000;
+
+/// Tells whether this process may still write.
+pub trait Fence: Send + Sync {
+    /// Whether the Lease is held at this moment, by a monotonic clock.
+    fn may_write(&self) -> bool;
+}
+
+/// A real API server.
+#[derive(Clone)]
+pub struct Live {
+    client: Client,
+    manager: &'static str,
+    fence: Option<Arc<dyn Fence>>,
+    discovered: Arc<RwLock<Option<Discovered>>>,
+}
+
+impl Live {
+    /// A server under a configuration; calls are never repeated behind our back.
+    ///
+    /// # Errors
+    /// When the configuration holds no usable credentials.
+    pub fn new(mut config: Config) -> Result<Self, CallError> {
+        // The client's own retries wait up to 1000 s and repeat writes: a round decides instead.
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        let client = Client::try_from(config)?;
+        Ok(Self::of_client(client))
+    }
+
+    /// A server behind an existing client.
+    #[must_use]
+    pub fn of_client(client: Client) -> Self {
+        Self { client, manager: FIELD_MANAGER, fence: None, discovered: Arc::default() }
+    }
+
+    /// Writes only while the fence lets it.
+    #[must_use]
+    pub fn behind(mut self, fence: Arc<dyn Fence>) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+
+    /// Applies under another field manager.
+    #[must_use]
+    pub const fn managed_by(mut self, manager: &'static str) -> Self {
+        self.manager = manager;
+        self
+    }
+
+    /// The client below, for watches.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
+        let path = request.uri().path().to_owned();
+        match tokio::time::timeout(CALL_TIMEOUT, self.client.request::<Value>(request)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(CallError::Unavailable(format!(
+                "no answer to {path} within {} s",
+                CALL_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    fn writable(&self) -> Result<(), CallError> {
+        match &self.fence {
+            Some(fence) if !fence.may_write() => Err(CallError::NotLeader),
+            _ => Ok(()),
+        }
+    }
+
+    async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, CallError> {
+        if let Some(found) = discovery::known(api_version, kind) {
+            return Ok(found);
+        }
+        let cached = self.discovered.read().await.as_ref().and_then(|d| d.find(api_version, kind));
+        if let Some(found) = cached {
+            return Ok(found);
+        }
+        // A kind that is not known may have come since the last look.
+        let discovered = self.discover().await?;
+        discovered
+            .find(api_version, kind)
+            .ok_or_else(|| CallError::KindAbsent(format!("{kind} of {api_version}")))
+    }
+
+    async fn discover(&self) -> Result<Discovered, CallError> {
+        let look = tokio::time::timeout(CALL_TIMEOUT, Discovered::read(&self.client)).await;
+        let fresh =
+            look.map_err(|_| CallError::Unavailable("no answer to discovery".to_owned()))??;
+        *self.discovered.write().await = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    async fn path(&self, object: &ObjectRef) -> Result<String, CallError> {
+        let kind = self.kind(&object.api_version, &object.kind).await?;
+        let namespace = Some(object.namespace.as_str()).filter(|n| !n.is_empty());
+        Ok(format!("{}/{}", kind.path(&object.api_version, namespace), object.name))
+    }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    content: Option<(&str, &Value)>,
+) -> Result<Request<Vec<u8>>, CallError> {
+    let mut builder =
+        Request::builder().method(method).uri(path).header("accept", "application/json");
+    let mut body = Vec::new();
+    if let Some((kind, value)) = content {
+        builder = builder.header("content-type", kind);
+        body = value.to_string().into_bytes();
+    }
+    builder.body(body).map_err(|error| CallError::Invalid(error.to_string()))
+}
+
+impl ApiServer for Live {
+    async fn version(&self) -> Result<String, CallError> {
+        let answer = self.send(request(Method::GET, "/version", None)?).await?;
+        let version = answer.get("gitVersion").and_then(Value::as_str);
+        version
+            .map(str::to_owned)
+            .ok_or_else(|| CallError::Unexpected("/version without gitVersion".to_owned()))
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, CallError> {
+        let path = match self.path(object).await {
+            Ok(path) => path,
+            // Where the kind is not served there is no such object either.
+            Err(CallError::KindAbsent(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match self.send(request(Method::GET, &path, None)?).await {
+            Ok(value) => Ok(Some(value)),
+            Err(CallError::NotFound(_) | CallError::KindAbsent(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Value>, CallError> {
+        let kind = self.kind(&query.api_version, &query.kind).await?;
+        let base = kind.path(&query.api_version, query.namespace.as_deref());
+        let labels = query
+            .labels
+            .as_ref()
+            .map_or_else(String::new, |l| format!("&labelSelector={}", escape(l)));
+        let mut next = String::new();
+        let mut all = Vec::new();
+        loop {
+            let path = format!("{base}?limit={PAGE}{labels}{next}");
+            let mut list = request(Method::GET, &path, None)?;
+            if query.metadata_only {
+                let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+                list.headers_mut().insert("accept", http::HeaderValue::from_static(accept));
+            }
+            let mut page = self.send(list).await?;
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                for mut item in items {
+                    // Items of a list carry neither apiVersion nor kind.
+                    if let Some(item) = item.as_object_mut() {
+                        item.insert("apiVersion".to_owned(), json!(query.api_version));
+                        item.insert("kind".to_owned(), json!(query.kind));
+                    }
+                    all.push(item);
+                }
+            }
+            if all.len() > LIST_LIMIT {
+                return Err(CallError::Unexpected(format!(
+                    "more than {LIST_LIMIT} objects of kind {}",
+                    query.kind
+                )));
+            }
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(token) if !token.is_empty() => next = format!("&continue={}", escape(token)),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    async fn apply(&self, body: &Value, options: ApplyOptions) -> Result<Value, CallError> {
+        let object =
+            planner::apply::reference(body).map_err(|e| CallError::Invalid(e.to_string()))?;
+        let path = self.path(&object).await?;
+        let force = options.force;
+        let dry_run = if options.dry_run { "&dryRun=All" } else { "" };
+        let path = format!("{path}?fieldManager={}&force={force}{dry_run}", self.manager);
+        self.writable()?;
+        self.send(request(Method::PATCH, &path, Some(("application/apply-patch+yaml", body)))?)
+            .await
+    }
+
+    async fn create(&self, body: &Value) -> Result<Value, CallError> {
+        let object =
+            planner::apply::reference(body).map_err(|e| CallError::Invalid(e.to_string()))?;
+        let path = self.path(&object).await?;
+        let collection = path.rsplit_once('/').map_or(path.as_str(), |(head, _)| head);
+        let path = format!("{collection}?fieldManager={}", self.manager);
+        self.writable()?;
+        self.send(request(Method::POST, &path, Some(("application/json", body)))?).await
+    }
+
+    async fn delete(&self, live: &Value) -> Result<(), CallError> {
+        let object =
+            planner::apply::reference(live).map_err(|e| CallError::Invalid(e.to_string()))?;
+        let path = self.path(&object).await?;
+        let of_live = |pointer: &str| live.pointer(pointer).cloned().unwrap_or(Value::Null);
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {
+                "uid": of_live("/metadata/uid"),
+                "resourceVersion": of_live("/metadata/resourceVersion"),
+            },
+        });
+        self.writable()?;
+        match self.send(request(Method::DELETE, &path, Some(("application/json", &options)))?).await
+        {
+            Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn patch(
+        &self,
+        object: &ObjectRef,
+        subresource: Option<&str>,
+        body: &PatchBody,
+    ) -> Result<Value, CallError> {
+        let path = self.path(object).await?;
+        let below = subresource.map_or_else(String::new, |s| format!("/{s}"));
+        let path = format!("{path}{below}?fieldManager={}", self.manager);
+        let content = match body {
+            PatchBody::Merge(value) => ("application/merge-patch+json", value),
+            PatchBody::Json(value) => ("application/json-patch+json", value),
+        };
+        self.writable()?;
+        self.send(request(Method::PATCH, &path, Some(content))?).await
+    }
+
+    async fn scopes(&self, kinds: &[(String, String)]) -> Result<Scopes, CallError> {
+        let mut scopes = Scopes::new();
+        for (api_version, kind) in kinds {
+            match self.kind(api_version, kind).await {
+                Ok(found) => {
+                    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+                    scopes.insert((group.to_owned(), kind.clone()), found.namespaced);
+                }
+                Err(CallError::KindAbsent(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(scopes)
+    }
+
+    async fn api_versions(&self) -> Result<Vec<String>, CallError> {
+        if let Some(discovered) = self.discovered.read().await.as_ref() {
+            return Ok(discovered.api_versions());
+        }
+        Ok(self.discover().await?.api_versions())
+    }
+
+    async fn allowed(&self, right: &Right) -> Result<bool, CallError> {
+        let kind = self.kind(&right.api_version, &right.kind).await?;
+        let group = right.api_version.split_once('/').map_or("", |(group, _)| group);
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": {
+                "verb": right.verb, "group": group, "resource": kind.plural, "namespace": right.namespace,
+            }},
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let answer =
+            self.send(request(Method::POST, path, Some(("application/json", &review)))?).await?;
+        Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
+    }
+}
+
+/// Escapes a value of a query.
+fn escape(text: &str) -> String {
+    let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes()
+        .map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}

@@ -1,0 +1,359 @@
+//! Reads what a round needs into a Snapshot. What cannot be read is Unknown with the reason; a kind
+//! that is not served is KindAbsent; neither is ever taken for empty.
+
+mod fleet;
+mod inventory;
+mod workload;
+
+pub use fleet::{Fleet, LiveFleet, config_of};
+pub use inventory::patch_specs;
+
+use crate::call::CallError;
+use crate::server::{ApiServer, ListQuery};
+use api::names::{
+    ADMIN_ACKS, ADMIN_GATES, CVO_CONFIG, CVO_CONFIG_PREFLIGHT, LICENSE_KEY, NAMESPACE,
+    PLATFORM_LICENSE, PRODUCT_BASE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
+};
+use api::objects::{self as o, ObjectRef, object_ref};
+use api::{Release, Version};
+use jiff::Timestamp;
+use planner::snapshot::{
+    ClusterModuleFacts, ClusterObjectFacts, CvshFacts, ManifestFacts, ManifestReady, Observed,
+    ProductBaseFacts, Snapshot,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How much of the world is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What an upgrade that runs needs.
+    Upgrade,
+    /// Everything, preflight's inputs included.
+    Preflight,
+}
+
+/// Gives the release inside a product image, from a cache where it can.
+pub trait Releases: Sync {
+    /// The release of an image with its digest; the error says why there is none.
+    fn release(&self, image: &str) -> impl Future<Output = Result<Release, String>> + Send;
+}
+
+/// What a round is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Version of the operator.
+    pub cvo_version: Version,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Reads the world for a round about the global cluster.
+pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
+    server: &A,
+    releases: &R,
+    fleet: &F,
+    subject: &Subject,
+    depth: Depth,
+) -> Result<Snapshot, CallError> {
+    let cluster = subject.cluster.as_str();
+    // Without its own object there is no round: everything else may be unknown.
+    let cvsh = typed::<o::ClusterVersionShadow, _>(server, NAMESPACE, cluster).await?;
+    let cvsh = cvsh.map(|c| CvshFacts {
+        generation: c.metadata.generation,
+        desired_update: c.spec.desired_update,
+        status: c.status.unwrap_or_default(),
+    });
+    let mut snapshot = Snapshot {
+        now: subject.now,
+        cvo_version: Some(subject.cvo_version.clone()),
+        cluster: cluster.to_owned(),
+        is_global: true,
+        cvsh,
+        ..Snapshot::default()
+    };
+    let (product_base, cluster_module, cluster_object, app_releases, patches, manifests) = futures::join!(
+        product_base(server),
+        cluster_module(server, cluster),
+        cluster_object(server, cluster),
+        inventory::app_releases(server),
+        inventory::resource_patches(server),
+        manifests(server, releases),
+    );
+    snapshot.product_base = product_base;
+    snapshot.cluster_module = cluster_module;
+    snapshot.cluster_object = cluster_object;
+    snapshot.app_releases = app_releases;
+    snapshot.resource_patches = patches;
+    snapshot.manifests = manifests;
+    let desired = snapshot.status().desired.filter(|d| !d.image.is_empty());
+    if let Some(desired) = desired {
+        snapshot.desired_release = match releases.release(&desired.image).await {
+            Ok(release) => Observed::Value(release),
+            Err(error) => Observed::Unknown(error),
+        };
+    }
+    if depth == Depth::Preflight {
+        read_preflight_inputs(server, fleet, &mut snapshot).await;
+    }
+    Ok(snapshot)
+}
+
+/// Reads what only preflight looks at.
+pub async fn read_preflight_inputs<A: ApiServer, F: Fleet>(
+    server: &A,
+    fleet: &F,
+    snapshot: &mut Snapshot,
+) {
+    let cluster = snapshot.cluster.clone();
+    let (config, gates, acks, keys, license) = futures::join!(
+        config_map(server, CVO_CONFIG),
+        config_map(server, ADMIN_GATES),
+        config_map(server, ADMIN_ACKS),
+        config_map(server, RELEASE_KEYS),
+        license(server),
+    );
+    snapshot.cvo_config_editor = config.value().and_then(|c| c.editor.clone());
+    snapshot.cvo_config = map(config, |c| c.data.get(CVO_CONFIG_PREFLIGHT).cloned());
+    snapshot.admin_gates = map(gates, |c| c.data);
+    snapshot.admin_acks = map(acks, |c| c.data);
+    snapshot.release_keys = map(keys, |c| {
+        let keys = c.data.get(RELEASE_LICENSE_KEYS)?;
+        Some(keys.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect())
+    });
+    snapshot.license = license;
+    let (nodes, pods, jobs, cri, infos, configs, kubernetes) = futures::join!(
+        workload::nodes(server),
+        workload::static_pods(server),
+        workload::cron_jobs(server),
+        workload::cri_upgrade_pods(server),
+        inventory::module_infos(server, &cluster),
+        inventory::module_configs(server),
+        fleet::kubernetes_versions(server, fleet, &cluster),
+    );
+    snapshot.nodes = nodes;
+    snapshot.static_pods = pods;
+    snapshot.cron_jobs = jobs;
+    snapshot.cri_upgrade_pods = cri;
+    snapshot.module_infos = infos;
+    snapshot.module_configs = configs;
+    snapshot.kubernetes = kubernetes;
+}
+
+/// An object as its type; None where there is none.
+///
+/// # Errors
+/// When it cannot be read or is not of the type.
+pub async fn typed<K, A>(server: &A, namespace: &str, name: &str) -> Result<Option<K>, CallError>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned,
+    A: ApiServer,
+{
+    let Some(value) = server.get(&object_ref::<K>(namespace, name)).await? else { return Ok(None) };
+    parse(value).map(Some)
+}
+
+fn parse<K: DeserializeOwned>(value: Value) -> Result<K, CallError> {
+    let name =
+        value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    serde_json::from_value(value)
+        .map_err(|error| CallError::Unexpected(api::text::line(&format!("{name}: {error}"), 256)))
+}
+
+/// Objects of a type.
+async fn typed_list<K, A>(server: &A, labels: Option<&str>) -> Result<Vec<K>, CallError>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned,
+    A: ApiServer,
+{
+    let mut query = ListQuery::all(&K::api_version(&()), &K::kind(&()));
+    query.labels = labels.map(str::to_owned);
+    let all = server.list(&query).await?;
+    all.into_iter().map(parse).collect()
+}
+
+fn observed<T>(result: Result<T, CallError>) -> Observed<T> {
+    match result {
+        Ok(value) => Observed::Value(value),
+        Err(CallError::KindAbsent(_)) => Observed::KindAbsent,
+        Err(error) => Observed::Unknown(api::text::message(&error.to_string())),
+    }
+}
+
+fn map<T, U>(observed: Observed<T>, f: impl FnOnce(T) -> U) -> Observed<U> {
+    match observed {
+        Observed::Value(value) => Observed::Value(f(value)),
+        Observed::KindAbsent => Observed::KindAbsent,
+        Observed::Unknown(error) => Observed::Unknown(error),
+        Observed::NotRead => Observed::NotRead,
+    }
+}
+
+async fn product_base<A: ApiServer>(server: &A) -> Observed<Option<ProductBaseFacts>> {
+    let found = typed::<o::ProductBase, _>(server, "", PRODUCT_BASE).await;
+    observed(found.map(|base| {
+        base.map(|b| {
+            let status = b.status.unwrap_or_default();
+            ProductBaseFacts {
+                spec_version: b.spec.version,
+                status_version: status.version,
+                global_id: status.global_id,
+            }
+        })
+    }))
+}
+
+async fn cluster_module<A: ApiServer>(
+    server: &A,
+    cluster: &str,
+) -> Observed<Option<ClusterModuleFacts>> {
+    let found = typed::<o::ClusterModule, _>(server, "", cluster).await;
+    observed(found.map(|module| {
+        module.map(|m| {
+            let base = m.status.unwrap_or_default().base.unwrap_or_default();
+            ClusterModuleFacts {
+                spec_version: m.spec.version,
+                base_version: base.version,
+                deploy_status: base.deploy_status,
+                running_status: base.running_status,
+            }
+        })
+    }))
+}
+
+async fn cluster_object<A: ApiServer>(
+    server: &A,
+    cluster: &str,
+) -> Observed<Option<ClusterObjectFacts>> {
+    let found = typed::<o::Cluster, _>(server, "", cluster).await;
+    observed(found.map(|cluster| {
+        cluster.map(|c| ClusterObjectFacts {
+            kind: c.spec.kind,
+            phase: c.status.unwrap_or_default().phase,
+            external_etcd: c.spec.etcd.is_some_and(|e| e.external.is_some_and(|x| !x.is_null())),
+        })
+    }))
+}
+
+/// Why a ProductManifest is not Ready is told by its condition; who wrote it knows whether it may
+/// pass by itself.
+#[must_use]
+pub fn manifest_ready(manifest: &o::ProductManifest) -> ManifestReady {
+    use api::conditions::{ConditionStatus, ConditionType, ManifestReason, find};
+    let status = manifest.status.clone().unwrap_or_default();
+    let waiting = |why: &str| ManifestReady::Waiting { why: why.to_owned() };
+    let Some(ready) = find(&status.conditions, ConditionType::Ready) else {
+        return waiting("it was not resolved yet");
+    };
+    if status.observed_generation != manifest.metadata.generation {
+        return waiting("its change was not resolved yet");
+    }
+    if ready.status == ConditionStatus::True.as_str() {
+        return ManifestReady::Ready;
+    }
+    let why = api::text::message(&format!("{}: {}", ready.reason, ready.message));
+    match ManifestReason::parse(&ready.reason) {
+        Some(
+            ManifestReason::ImageMoved
+            | ManifestReason::InvalidRelease
+            | ManifestReason::VersionMismatch
+            | ManifestReason::NameMismatch
+            | ManifestReason::AccessDenied
+            | ManifestReason::ImageNotFound,
+        ) => ManifestReady::Failed { why },
+        Some(ManifestReason::Resolved | ManifestReason::RegistryUnavailable) | None => {
+            ManifestReady::Waiting { why }
+        }
+    }
+}
+
+async fn manifests<A: ApiServer, R: Releases>(
+    server: &A,
+    releases: &R,
+) -> Observed<Vec<ManifestFacts>> {
+    let all = match typed_list::<o::ProductManifest, _>(server, None).await {
+        Ok(all) => all,
+        Err(error) => return observed(Err(error)),
+    };
+    let mut facts = Vec::with_capacity(all.len());
+    for manifest in all {
+        // What is no version can be offered to nobody; its own Ready condition says so.
+        let Ok(version) = manifest.spec.version.parse::<Version>() else { continue };
+        let ready = manifest_ready(&manifest);
+        let image = manifest.status.as_ref().and_then(|s| s.image.clone());
+        let release = match image.as_deref().filter(|_| ready == ManifestReady::Ready) {
+            Some(image) => match releases.release(image).await {
+                Ok(release) => Observed::Value(release),
+                Err(error) => Observed::Unknown(error),
+            },
+            None => Observed::NotRead,
+        };
+        let name = manifest.metadata.name.unwrap_or_default();
+        facts.push(ManifestFacts { name, version, image, ready, release });
+    }
+    Observed::Value(facts)
+}
+
+/// A ConfigMap of the platform.
+struct ConfigMap {
+    data: BTreeMap<String, String>,
+    editor: Option<String>,
+}
+
+async fn config_map<A: ApiServer>(server: &A, name: &str) -> Observed<ConfigMap> {
+    let reference = core("ConfigMap", name);
+    let read = server.get(&reference).await.map(|found| {
+        let found = found.unwrap_or(Value::Null);
+        let data = found.get("data").and_then(Value::as_object);
+        let entries = data.into_iter().flatten();
+        ConfigMap {
+            data: entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            editor: last_editor(&found),
+        }
+    });
+    observed(read)
+}
+
+/// The manager of the newest change that the API server recorded.
+fn last_editor(object: &Value) -> Option<String> {
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
+    let newest =
+        entries.iter().max_by_key(|e| e.get("time").and_then(Value::as_str).unwrap_or_default())?;
+    newest.get("manager")?.as_str().map(|m| api::text::line(m, 64))
+}
+
+async fn license<A: ApiServer>(server: &A) -> Observed<Option<String>> {
+    let read = secret(server, PLATFORM_LICENSE).await;
+    observed(read.map(|found| found.and_then(|data| data.get(LICENSE_KEY).cloned())))
+}
+
+/// The decoded entries of a Secret of the platform that are text.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn secret<A: ApiServer>(
+    server: &A,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, CallError> {
+    use base64::Engine as _;
+    let Some(found) = server.get(&core("Secret", name)).await? else { return Ok(None) };
+    let data = found.get("data").and_then(Value::as_object);
+    let decode = |text: &str| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    let entries = data.into_iter().flatten();
+    Ok(Some(entries.filter_map(|(k, v)| Some((k.clone(), decode(v.as_str()?)?))).collect()))
+}
+
+fn core(kind: &str, name: &str) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        name: name.to_owned(),
+    }
+}

@@ -1,0 +1,118 @@
+//! What is installed: AppReleases, ResourcePatches and plugins.
+
+use super::{observed, typed_list};
+use crate::call::CallError;
+use crate::server::ApiServer;
+use api::names::{CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE};
+use api::objects::{self as o, Lifecycle};
+use planner::apply::PatchSpec;
+use planner::snapshot::{
+    AppReleaseFacts, ModuleConfigFacts, ModuleInfoFacts, Observed, ResourcePatchFacts,
+};
+use std::collections::BTreeMap;
+
+pub(super) async fn app_releases<A: ApiServer>(
+    server: &A,
+) -> Observed<BTreeMap<String, AppReleaseFacts>> {
+    let all = typed_list::<o::AppRelease, _>(server, None).await;
+    observed(all.map(|all| {
+        all.into_iter()
+            .filter(|r| r.metadata.namespace.as_deref() == Some(NAMESPACE))
+            .map(|r| {
+                let facts = AppReleaseFacts { spec: r.spec, status: r.status.unwrap_or_default() };
+                (r.metadata.name.unwrap_or_default(), facts)
+            })
+            .collect()
+    }))
+}
+
+pub(super) async fn resource_patches<A: ApiServer>(
+    server: &A,
+) -> Observed<Vec<ResourcePatchFacts>> {
+    let all = typed_list::<o::ResourcePatch, _>(server, None).await;
+    observed(all.map(|all| {
+        let mut facts: Vec<ResourcePatchFacts> = all.iter().map(patch_facts).collect();
+        facts.sort_by(|a, b| a.name.cmp(&b.name));
+        facts
+    }))
+}
+
+fn patch_facts(patch: &o::ResourcePatch) -> ResourcePatchFacts {
+    let spec = serde_json::json!(patch.spec).to_string();
+    ResourcePatchFacts {
+        name: patch.metadata.name.clone().unwrap_or_default(),
+        release: patch.spec.release.clone(),
+        annotations: patch.metadata.annotations.clone().unwrap_or_default(),
+        digest: api::Digest::of(spec.as_bytes()).to_string(),
+        deleting: patch.metadata.deletion_timestamp.is_some(),
+    }
+}
+
+/// The patches of one release (`<namespace>/<release>`) that are in force, as they are replayed,
+/// and the digest of them all.
+///
+/// # Errors
+/// When they cannot be read: a release is never applied without its patches.
+pub async fn patch_specs<A: ApiServer>(
+    server: &A,
+    release: &str,
+) -> Result<(Vec<PatchSpec>, String), CallError> {
+    let all = match typed_list::<o::ResourcePatch, _>(server, None).await {
+        Ok(all) => all,
+        Err(CallError::KindAbsent(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let of_release = all
+        .into_iter()
+        .filter(|p| p.spec.release == release && p.metadata.deletion_timestamp.is_none());
+    let (mut specs, mut entries) = (Vec::new(), Vec::new());
+    for patch in of_release {
+        let facts = patch_facts(&patch);
+        entries.push(format!("{}={}", facts.name, facts.digest));
+        specs.push(PatchSpec {
+            name: facts.name,
+            target: patch.spec.target,
+            operations: patch.spec.json_patch,
+        });
+    }
+    Ok((specs, planner::apply::patches_digest(&entries)))
+}
+
+pub(super) async fn module_infos<A: ApiServer>(
+    server: &A,
+    cluster: &str,
+) -> Observed<Vec<ModuleInfoFacts>> {
+    let labels = format!("{CLUSTER_NAME_LABEL}={cluster}");
+    let all = typed_list::<o::ModuleInfo, _>(server, Some(&labels)).await;
+    observed(all.map(|all| {
+        let facts = all.into_iter().map(|info| {
+            let label = |key: &str| info.metadata.labels.as_ref().and_then(|l| l.get(key).cloned());
+            ModuleInfoFacts {
+                module: label(MODULE_NAME_LABEL).unwrap_or_default(),
+                lifecycle: label(LIFECYCLE_LABEL).and_then(|l| lifecycle(&l)),
+                name: info.metadata.name.clone().unwrap_or_default(),
+                phase: info.status.unwrap_or_default().phase,
+            }
+        });
+        facts.collect()
+    }))
+}
+
+fn lifecycle(label: &str) -> Option<Lifecycle> {
+    let all = [Lifecycle::Core, Lifecycle::Aligned, Lifecycle::Agnostic];
+    all.into_iter().find(|l| l.as_str() == label)
+}
+
+pub(super) async fn module_configs<A: ApiServer>(server: &A) -> Observed<Vec<ModuleConfigFacts>> {
+    let all = typed_list::<o::ModuleConfig, _>(server, None).await;
+    observed(all.map(|all| {
+        let facts = all.into_iter().map(|config| {
+            let labels = config.metadata.labels.unwrap_or_default();
+            ModuleConfigFacts {
+                module: labels.get(MODULE_NAME_LABEL).cloned().unwrap_or_default(),
+                target_cluster_versions: config.spec.target_cluster_versions,
+            }
+        });
+        facts.collect()
+    }))
+}
