@@ -37,7 +37,7 @@ pub enum State {
     Blocked,
     /// The request cannot be taken.
     Refused,
-    /// The stages wait for a person.
+    /// The stages, or what keeps customisations in force, wait for a person.
     Stalled,
 }
 
@@ -135,7 +135,9 @@ impl Assessment {
     /// Whether stages run or wait.
     #[must_use]
     pub fn in_flight(&self) -> bool {
-        matches!(self.state, State::Upgrading | State::Stalled)
+        let reconciling = self.condition(ConditionType::Reconciling);
+        is_true(&self.status.conditions, ConditionType::Reconciling)
+            && reconciling.is_some_and(|it| it.reason == ConditionReason::Upgrading.as_str())
     }
 
     /// The preflight of the target; `None` is "no result yet", never a pass.
@@ -208,7 +210,8 @@ fn state_of(
     if has(ConditionType::Reconciling, ConditionReason::Upgrading) {
         return State::Upgrading;
     }
-    if unobserved && requested.is_some() && !known.contains(requested) {
+    let open = requested.is_some() && !known.contains(requested);
+    if open && unobserved {
         return State::Requested;
     }
     if status.conditions.is_empty() {
@@ -222,11 +225,15 @@ fn state_of(
     if holds(ConditionType::Reconciling) {
         return State::Upgrading;
     }
-    if has(ConditionType::Ready, ConditionReason::NotInstalled) {
-        return State::NotInstalled;
-    }
     if has(ConditionType::Ready, ConditionReason::NotUpgradable) {
         return State::NotUpgradable;
+    }
+    // Seen, and neither taken nor refused: the operator could not judge it yet.
+    if open {
+        return State::Requested;
+    }
+    if has(ConditionType::Ready, ConditionReason::NotInstalled) {
+        return State::NotInstalled;
     }
     if holds(ConditionType::Ready) { State::AtTarget } else { State::NoResult }
 }

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn durations_read_as_in_kubectl() {
-        let start = Time("2026-11-22T10:00:00Z".parse().unwrap());
+        let moment = "2026-11-22T10:00:00Z".parse().unwrap();
+        let start = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(moment);
         let after = |seconds: i64| {
             between(&start, Timestamp::from_second(start.0.as_second() + seconds).unwrap())
         };

@@ -3,7 +3,9 @@
 //! Pure. Must not judge paths or checks itself.
 
 use crate::failure::Failure;
+use api::checks::CheckReason;
 use api::conditions::{ConditionStatus, ManifestReason};
+use api::names::GLOBAL;
 use api::{ClusterVersionShadowStatus, ProductManifest, Version};
 
 /// Name of the Ready condition.
@@ -157,8 +159,21 @@ fn cause(
                 || format!("the cluster version operator has not judged {version} for this cluster yet"),
                 |told| format!("{}: {}", told.reason, told.message),
             );
-            Cause { sentence, hint: format!("see what is offered: {program} adm upgrade") }
+            let reason = told.map_or("", |told| told.reason.as_str());
+            Cause { sentence, hint: obstacle_hint(reason, program) }
         }
+    }
+}
+
+fn obstacle_hint(reason: &str, program: &str) -> String {
+    match CheckReason::parse(reason) {
+        Some(CheckReason::NotInUpgradePath) => {
+            "go to a version first that its upgrade path accepts".to_owned()
+        }
+        Some(CheckReason::GlobalNotReached) => format!(
+            "upgrade the global cluster first: {program} adm upgrade --cluster={GLOBAL} --to-latest"
+        ),
+        _ => format!("see what is offered and what is not: {program} adm upgrade"),
     }
 }
 

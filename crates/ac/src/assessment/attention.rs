@@ -9,6 +9,8 @@ use api::{CheckState, ConditionType, Operation, Phase, StalledReason, Time};
 
 /// Commands of the documents that a message may end with.
 const COMMANDS: [&str; 3] = ["kubectl ", "bash upgrade.sh", "ac adm "];
+/// What the operator writes before a refusal in the message of Reconciling.
+const REFUSAL: &str = "request refused: ";
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -82,7 +84,7 @@ impl Assessment {
         let stalled = self.condition(ConditionType::Stalled)?;
         let (since, reason) = self.stalled()?;
         let known = StalledReason::parse(reason);
-        if self.state == State::Blocked && self.preflight().is_some() {
+        if self.state == State::Blocked && !self.checks().is_empty() {
             return None;
         }
         let said = |item: &Attention| {
@@ -93,7 +95,10 @@ impl Assessment {
         if operations.iter().any(said) {
             return None;
         }
-        let (message, command) = split_command(&stalled.message);
+        // The operator ends its message with the remedy of the table.
+        let ending = known.map_or_else(String::new, |known| format!("; {}", known.remedy()));
+        let own = stalled.message.strip_suffix(&ending).unwrap_or(&stalled.message);
+        let (message, command) = split_command(own);
         let remedy = command.unwrap_or_else(|| known.map_or_else(String::new, |r| self.remedy(r)));
         let kind = if self.state == State::Refused { Kind::Refused } else { Kind::Stalled };
         let subject = match self.state {
@@ -142,15 +147,17 @@ impl Assessment {
         })
     }
 
-    /// In flight another version is refused without being Stalled; spec then differs from desired.
+    /// In flight a request is refused without being Stalled; the message of Reconciling says so.
     fn request_not_taken(&self) -> Option<Attention> {
         let wish = self.requested.as_ref()?;
         let desired = self.status.desired.as_ref().map(|desired| &desired.version);
-        if !self.in_flight() || self.unobserved || desired == Some(wish) {
+        let reconciling = self.condition(ConditionType::Reconciling).map(|found| &found.message);
+        let note = reconciling.and_then(|message| message.split_once(REFUSAL));
+        let differs = desired != Some(wish);
+        if !self.in_flight() || self.unobserved || !(differs || note.is_some()) {
             return None;
         }
-        let reconciling = self.condition(ConditionType::Reconciling);
-        let (message, command) = split_command(reconciling.map_or("", |found| &found.message));
+        let (message, command) = split_command(note.map_or("", |(_, refusal)| refusal));
         Some(Attention {
             kind: Kind::Refused,
             subject: format!("request for {wish}"),

@@ -31,14 +31,18 @@ impl Assessment {
                 format!("Cluster {cluster} is at {current}. It is not upgraded by this platform.")
             }
             State::Requested => format!(
-                "Cluster {cluster}: {journey} is REQUESTED; the cluster version operator has not answered yet."
+                "Cluster {cluster}: {journey} is REQUESTED; the cluster version operator has not taken it up yet."
             ),
             State::WaitingForPreflight => {
                 format!("Cluster {cluster}: {journey} WAITS for preflight{}.", self.waiting())
             }
             State::Blocked => format!("Cluster {cluster}: {journey} is BLOCKED{}.", self.blocked()),
             State::Refused => {
-                format!("Cluster {cluster} is at {current}. The request for {target} is REFUSED.")
+                let at = match &self.current {
+                    Some(current) => format!("is at {current}"),
+                    None => "has nothing installed".to_owned(),
+                };
+                format!("Cluster {cluster} {at}. The request for {target} is REFUSED.")
             }
             State::Upgrading => format!("Cluster {cluster}: {}", self.running(now)),
             State::Stalled => format!("Cluster {cluster}: {}", self.standing(now)),
@@ -84,7 +88,7 @@ impl Assessment {
             Some(Tally { retry, total, .. }) if retry > 0 => {
                 format!(": {retry} of {total} preflight checks could not be answered for too long")
             }
-            _ => " by preflight".to_owned(),
+            _ => String::new(),
         }
     }
 
@@ -128,6 +132,10 @@ impl Assessment {
                 (format!(" for {}", elapsed::between(since, now)), format!(": {reason}"))
             },
         );
+        if !self.in_flight() {
+            let current = self.current.as_deref().unwrap_or("no version");
+            return format!("at {current}, STALLED{since}{reason}. It needs you.");
+        }
         let stage =
             self.stage().map_or_else(String::new, |(at, all)| format!(" in stage {at} of {all}"));
         format!("{}, STALLED{since}{stage}{reason}. It needs you.", self.journey_in_flight())

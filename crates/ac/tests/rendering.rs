@@ -1,0 +1,146 @@
+//! What is shown for recorded ClusterVersionShadow objects, off a terminal and on a narrow one.
+
+use ac::assessment::Assessment;
+use ac::layout::Look;
+use ac::render::{Detail, View, status, summary};
+use ac::{UpgradeStatus, cleaned};
+use api::ClusterVersionShadow;
+use jiff::Timestamp;
+
+const TERMINAL: Look = Look { width: Some(80), colour: false };
+
+fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+/// Through the same door as an object from an API server.
+fn recorded(name: &str) -> Assessment {
+    let file = format!("{}/tests/recorded/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(file).unwrap();
+    let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let shadow: ClusterVersionShadow = cleaned(&value).unwrap();
+    Assessment::of(&shadow)
+}
+
+fn view(look: Look, detail: Detail) -> View<'static> {
+    View { look, now: now(), program: "ac", detail }
+}
+
+fn shown(name: &str) -> String {
+    let assessment = recorded(name);
+    let plain = view(Look::default(), Detail::Brief);
+    let verbose = view(TERMINAL, Detail::Verbose);
+    format!(
+        "$ ac adm upgrade | cat\n{}\n$ ac adm upgrade status --exit-code | cat    # {}\n{}\n$ ac adm upgrade status --verbose    # 80 columns\n{}",
+        summary(&assessment, &plain),
+        assessment.state.exit_code(),
+        status(&assessment, &plain),
+        status(&assessment, &verbose),
+    )
+}
+
+macro_rules! snapshots {
+    ($($name:ident),+ $(,)?) => {
+        $(#[test]
+        fn $name() {
+            insta::assert_snapshot!(stringify!($name), shown(stringify!($name)));
+        })+
+
+        #[test]
+        fn every_recorded_object_has_a_snapshot() {
+            let known = [$(stringify!($name)),+];
+            let folder = format!("{}/tests/recorded", env!("CARGO_MANIFEST_DIR"));
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                assert!(known.contains(&stem.as_str()), "{stem} has no snapshot");
+            }
+        }
+    };
+}
+
+snapshots! {
+    idle, offered_blocked, offered_passed, requested_blocked, held_by_rule, retrying, running,
+    running_blocker,
+    stalled_image_pull, completed, refused_lower, refused_left_over_image, refused_in_flight,
+    fresh_install, no_status, no_preflight_result, request_not_observed, patch_stalled_idle,
+    not_upgradable, hostile,
+}
+
+#[test]
+fn exit_codes_follow_the_state() {
+    let code = |name: &str| recorded(name).state.exit_code();
+    let at_target = ["idle", "offered_blocked", "offered_passed", "completed", "not_upgradable"];
+    assert!(at_target.iter().all(|name| code(name) == 0));
+    let running = ["retrying", "running_blocker", "refused_in_flight", "request_not_observed"];
+    assert!(running.iter().all(|name| code(name) == 3));
+    let stalled = [
+        "requested_blocked",
+        "stalled_image_pull",
+        "refused_lower",
+        "refused_left_over_image",
+        "patch_stalled_idle",
+        "hostile",
+    ];
+    assert!(stalled.iter().all(|name| code(name) == 4));
+    assert!(["no_status", "fresh_install"].iter().all(|name| code(name) == 5));
+}
+
+#[test]
+fn no_data_is_no_result_yet_and_never_a_pass() {
+    for name in ["no_status", "no_preflight_result"] {
+        let text = shown(name);
+        assert!(text.contains("no result yet"), "{text}");
+        assert!(!text.to_lowercase().contains("passed"), "{text}");
+    }
+}
+
+#[test]
+fn foreign_text_reaches_no_terminal() {
+    let assessment = recorded("hostile");
+    let json = UpgradeStatus::of(&assessment, now()).json().unwrap();
+    let yaml = UpgradeStatus::of(&assessment, now()).yaml().unwrap();
+    for text in [shown("hostile"), json, yaml] {
+        let hidden =
+            |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{2069}').contains(&c);
+        assert!(!text.contains(hidden), "{text:?}");
+    }
+}
+
+#[test]
+fn nothing_is_cut_and_commands_stay_on_one_line() {
+    let wide = shown("hostile");
+    assert_eq!(wide.matches(&"x".repeat(300)).count() >= 2, true, "a long word was broken");
+    let narrow = status(&recorded("requested_blocked"), &view(TERMINAL, Detail::Brief));
+    let command = "Fix: kubectl annotate resourcepatches rp-coredns rp-exporter config.cpaas.io/exempt-for-ver=4.3.0 --overwrite\n";
+    assert!(narrow.contains(command), "{narrow}");
+}
+
+#[test]
+fn the_form_for_programs_is_stable() {
+    for name in ["running_blocker", "no_status"] {
+        let status = UpgradeStatus::of(&recorded(name), now());
+        insta::assert_snapshot!(format!("{name}.json"), status.json().unwrap());
+    }
+}
+
+#[test]
+fn yaml_says_what_json_says() {
+    let status = UpgradeStatus::of(&recorded("stalled_image_pull"), now());
+    let json: serde_json::Value = serde_json::from_str(&status.json().unwrap()).unwrap();
+    let yaml: serde_json::Value = serde_saphyr::from_str(&status.yaml().unwrap()).unwrap();
+    assert_eq!(json, yaml);
+}
+
+#[test]
+fn colour_only_repeats_words() {
+    let assessment = recorded("stalled_image_pull");
+    let painted = status(&assessment, &view(Look { width: None, colour: true }, Detail::Verbose));
+    let plain = status(&assessment, &view(Look::default(), Detail::Verbose));
+    assert!(painted.contains("\u{1b}[31mSTALLED\u{1b}[0m"));
+    let mut stripped = painted;
+    for code in ["1", "31", "32", "33", "0"] {
+        stripped = stripped.replace(&format!("\u{1b}[{code}m"), "");
+    }
+    assert_eq!(stripped, plain);
+}
