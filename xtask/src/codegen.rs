@@ -1,6 +1,8 @@
 //! Decides which files of the project are generated and whether they are up to date. What they
 //! hold comes from `api` and from the programs' own definitions, never from here.
 
+mod check_pages;
+mod commands;
 mod crds;
 mod markdown;
 mod objects;
@@ -13,7 +15,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 /// Folders in which every file is generated; what does not belong there is removed.
-const FOLDERS: [&str; 3] = ["deploy/crds", "deploy/platform-crds", "docs/reference"];
+const FOLDERS: [&str; 4] =
+    ["deploy/crds", "deploy/platform-crds", "docs/reference", "docs/reference/checks"];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,12 +33,20 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     if arguments.check {
         return check(root);
     }
-    let wanted = generate()?;
-    for path in stale(root, &wanted)? {
+    write(root, &generate(root)?)
+}
+
+/// Fails with one line for each file that is not as it would be generated.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    compare(root, &generate(root)?)
+}
+
+fn write(root: &Path, wanted: &Files) -> Result<()> {
+    for path in stale(root, wanted)? {
         fs::remove_file(root.join(&path)).with_context(|| format!("remove {path}"))?;
         println!("removed {path}");
     }
-    for (path, text) in &wanted {
+    for (path, text) in wanted {
         let full = root.join(path);
         if fs::read_to_string(&full).is_ok_and(|old| old == *text) {
             continue;
@@ -49,19 +60,16 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Fails with one line for each file that is not as it would be generated.
-pub(crate) fn check(root: &Path) -> Result<()> {
-    let wanted = generate()?;
+fn compare(root: &Path, wanted: &Files) -> Result<()> {
     let mut wrong = Vec::new();
-    for (path, text) in &wanted {
+    for (path, text) in wanted {
         match fs::read_to_string(root.join(path)) {
             Err(_) => wrong.push(format!("{path}: missing")),
             Ok(old) if old != *text => wrong.push(format!("{path}: {}", difference(&old, text))),
             Ok(_) => {}
         }
     }
-    wrong
-        .extend(stale(root, &wanted)?.iter().map(|path| format!("{path}: not generated any more")));
+    wrong.extend(stale(root, wanted)?.iter().map(|path| format!("{path}: not generated any more")));
     if wrong.is_empty() {
         println!("codegen: {} files are up to date", wanted.len());
         return Ok(());
@@ -69,11 +77,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     bail!("not as generated; run `cargo xtask codegen`:\n  {}", wrong.join("\n  "))
 }
 
-fn generate() -> Result<Files> {
+fn generate(root: &Path) -> Result<Files> {
     let mut files = Files::new();
     crds::generate(&mut files)?;
     objects::generate(&mut files);
     words::generate(&mut files);
+    check_pages::generate(root, &mut files)?;
+    commands::generate(&mut files);
     Ok(files)
 }
 
@@ -110,18 +120,25 @@ mod tests {
 
     #[test]
     fn a_changed_a_missing_and_a_stale_file_are_told() {
-        let root = tempfile::tempdir().unwrap();
-        run(root.path(), &Arguments { check: false }).unwrap();
-        check(root.path()).unwrap();
-        let page = root.path().join("docs/reference/checks.md");
-        fs::write(&page, "# Other\n").unwrap();
-        fs::remove_file(root.path().join("docs/reference/objects.md")).unwrap();
-        fs::write(root.path().join("deploy/crds/old.yaml"), "").unwrap();
-        let told = check(root.path()).unwrap_err().to_string();
-        assert!(told.contains("checks.md: line 1: is \"# Other\""), "{told}");
-        assert!(told.contains("objects.md: missing"), "{told}");
-        assert!(told.contains("old.yaml: not generated any more"), "{told}");
-        run(root.path(), &Arguments { check: false }).unwrap();
-        check(root.path()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let file = |name: &str, text: &str| (format!("docs/reference/{name}"), text.to_owned());
+        let wanted = Files::from([file("a.md", "# A\n"), file("b.md", "# B\n")]);
+        write(root, &wanted).unwrap();
+        compare(root, &wanted).unwrap();
+        fs::write(root.join("docs/reference/a.md"), "# Other\n").unwrap();
+        fs::remove_file(root.join("docs/reference/b.md")).unwrap();
+        fs::write(root.join("docs/reference/c.md"), "").unwrap();
+        let told = compare(root, &wanted).unwrap_err().to_string();
+        assert!(told.contains("a.md: line 1: is \"# Other\", should be \"# A\""), "{told}");
+        assert!(told.contains("b.md: missing"), "{told}");
+        assert!(told.contains("c.md: not generated any more"), "{told}");
+        write(root, &wanted).unwrap();
+        compare(root, &wanted).unwrap();
+    }
+
+    #[test]
+    fn the_generated_files_are_up_to_date() {
+        check(&crate::root()).unwrap();
     }
 }

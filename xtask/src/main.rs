@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod sandbox;
 mod tidy;
 mod times;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::package;
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -27,14 +29,21 @@ enum Verb {
     Tidy,
     /// Writes what is generated: CRDs and the reference.
     Codegen(codegen::Arguments),
+    /// Builds the core package of a release.
+    Package(package::Arguments),
+    /// Real clusters on this machine, to try things on.
+    Sandbox(sandbox::Arguments),
 }
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     let root = root();
     match Arguments::parse().verb {
         Verb::Test(arguments) => ci::run(&root, &arguments),
         Verb::Tidy => tidy::run(&root),
         Verb::Codegen(arguments) => codegen::run(&root, &arguments),
+        Verb::Package(arguments) => package::run(&root, &arguments).await,
+        Verb::Sandbox(arguments) => sandbox::run(arguments).await,
     }
 }
 

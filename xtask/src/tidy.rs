@@ -7,7 +7,7 @@ mod documents;
 mod invariants;
 mod layout;
 mod purity;
-mod source;
+pub(crate) mod source;
 mod status_writer;
 mod tree;
 

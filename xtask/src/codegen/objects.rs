@@ -12,6 +12,9 @@ The objects that this product brings, with their fields.
 `kubectl explain` says the same of each field.
 ";
 
+/// A closed set with more words is not repeated here: it has a page of its own.
+const WORDS_SHOWN: usize = 6;
+
 /// One page for all objects of our own.
 pub(super) fn generate(files: &mut Files) {
     let mut text = INTRODUCTION.to_owned();
@@ -74,6 +77,7 @@ fn fields(path: &str, schema: &Schema, rows: &mut Vec<Vec<String>>) {
 
 fn kind(schema: &Schema, inner: &Schema) -> String {
     let one = |schema: &Schema| match (&schema.type_, &schema.format, &schema.enum_) {
+        (_, _, Some(words)) if words.len() > WORDS_SHOWN => "word of the reference".to_owned(),
         (_, _, Some(words)) => {
             let words: Vec<String> = words.iter().map(|word| spelling(&word.0)).collect();
             words.join(", ")

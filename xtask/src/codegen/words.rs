@@ -31,7 +31,10 @@ macro_rules! meanings {
 fn checks() -> String {
     let rows: Vec<Vec<String>> = CheckName::ALL
         .iter()
-        .map(|name| vec![code(name.as_str()), code(name.policy().as_str()), name.doc().to_owned()])
+        .map(|name| {
+            let link = format!("[{}](checks/{name}.md)", code(name.as_str()));
+            vec![link, code(name.policy().as_str()), name.doc().to_owned()]
+        })
         .collect();
     let text = format!(
         "\

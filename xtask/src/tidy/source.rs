@@ -3,7 +3,7 @@
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// An identifier, a keyword or a number.
     Word,
     /// A string literal; the token's text is what stands between its quotes.
@@ -14,21 +14,21 @@ pub(super) enum Kind {
 
 /// A piece of Rust source with the line it begins on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) text: String,
-    pub(super) line: usize,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
 impl Token {
     /// Whether it is this word or sign.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(crate) fn is(&self, text: &str) -> bool {
         self.kind != Kind::Text && self.text == text
     }
 }
 
 /// All tokens of a file; comments and spaces are left out.
-pub(super) fn tokens(source: &str) -> Vec<Token> {
+pub(crate) fn tokens(source: &str) -> Vec<Token> {
     let mut reader = Reader { chars: source.chars().collect(), at: 0, line: 1 };
     let mut tokens = Vec::new();
     while let Some(token) = reader.next() {
@@ -38,7 +38,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
 }
 
 /// The tokens of a file without its test modules and test functions.
-pub(super) fn shipped(source: &str) -> Vec<Token> {
+pub(crate) fn shipped(source: &str) -> Vec<Token> {
     let all = tokens(source);
     let mut kept = Vec::with_capacity(all.len());
     let mut at = 0;
@@ -59,7 +59,7 @@ pub(super) fn shipped(source: &str) -> Vec<Token> {
 }
 
 /// The names of the test functions of a file.
-pub(super) fn test_names(source: &str) -> Vec<String> {
+pub(crate) fn test_names(source: &str) -> Vec<String> {
     let all = tokens(source);
     let mut names = Vec::new();
     let mut at = 0;
@@ -86,7 +86,7 @@ pub(super) fn test_names(source: &str) -> Vec<String> {
 }
 
 /// Where the attribute that begins here ends.
-pub(super) fn attribute_end(all: &[Token], at: usize) -> Option<usize> {
+pub(crate) fn attribute_end(all: &[Token], at: usize) -> Option<usize> {
     if !all[at].is("#") {
         return None;
     }
