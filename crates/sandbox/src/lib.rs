@@ -11,6 +11,7 @@ pub mod narration;
 pub mod network;
 mod node;
 pub mod plane;
+pub mod platform;
 pub mod prerequisites;
 pub mod process;
 pub mod registry;

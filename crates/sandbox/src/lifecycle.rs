@@ -17,13 +17,14 @@ pub use status::{ClusterStatus, Status};
 use crate::narration::Narrator;
 use crate::network::Network;
 use crate::node::{self, Node, Spec, Supplies};
+use crate::platform::{KnownRegistry, Platform, Registered};
 use crate::prerequisites;
 use crate::process::{command, write_atomically};
 use crate::registry::{PlatformRegistry, text};
 use crate::toolchain::{KubernetesVersion, Tool, Toolchain};
 
 /// The management cluster's name.
-pub const GLOBAL: &str = "global";
+pub const GLOBAL: &str = api::names::GLOBAL;
 /// The last number of the first cluster's address; the VIP is one below.
 const FIRST_NUMBER: u8 = 11;
 /// Programs that a node runs, each a name of the one binary.
@@ -45,6 +46,8 @@ pub struct Options {
     pub kubernetes: KubernetesVersion,
     /// Its addresses and the names of what it makes on this machine.
     pub network: Network,
+    /// Whether the global cluster is made the platform's and the others are registered on it.
+    pub platform: bool,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
             clusters: vec![GLOBAL.to_owned(), "workload-a".to_owned()],
             kubernetes: KubernetesVersion::default(),
             network: Network::default(),
+            platform: true,
         }
     }
 }
@@ -164,6 +168,11 @@ impl Sandbox {
         let nodes = wanted.map(|one| self.node_of(one)).collect::<Result<Vec<_>>>()?;
         futures::future::try_join_all(nodes.iter().map(|node| node.up(&supplies, &self.narrator)))
             .await?;
+        let global = nodes.iter().find(|node| node.spec().name == GLOBAL);
+        if let Some(global) = global.filter(|_| self.options.platform) {
+            let platform = self.platform_of(global, &nodes)?;
+            self.narrator.during("preparing the platform", platform.seed()).await?;
+        }
         self.status().await
     }
 
@@ -214,6 +223,40 @@ impl Sandbox {
             });
         }
         Ok(status)
+    }
+
+    fn platform_of(&self, global: &Node, nodes: &[Node]) -> Result<Platform> {
+        let registry = self.registry();
+        let registered = |node: &Node| {
+            let spec = node.spec();
+            let host = spec.machine.address.clone();
+            let is_global = spec.name == GLOBAL;
+            Registered {
+                name: spec.name.clone(),
+                advertised: if is_global { registry.vip().to_owned() } else { host.clone() },
+                host,
+                port: 6443,
+                token: None,
+                kubernetes: spec.kubernetes.to_string(),
+                machine: spec.host_name(),
+                kubeconfig: node.kubeconfig(),
+            }
+        };
+        Ok(Platform {
+            kubectl: self.bin().join("kubectl"),
+            vip: registry.vip().to_owned(),
+            registry: KnownRegistry {
+                address: registry.address(),
+                authority: registry.authority(),
+                credentials: registry.credentials()?,
+            },
+            global: registered(global),
+            workloads: nodes
+                .iter()
+                .filter(|one| one.spec().name != GLOBAL)
+                .map(registered)
+                .collect(),
+        })
     }
 
     fn lock(&self) -> Result<File> {

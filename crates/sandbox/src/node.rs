@@ -154,6 +154,9 @@ impl Node {
         if self.is_up()? {
             return Ok(());
         }
+        if self.folder.exists() || self.spec.machine.exists() {
+            narrator.say(&format!("cluster {}: removing what an earlier run left", self.spec.name));
+        }
         self.down().await?;
         self.configure(supplies)?;
         self.network.connect(&self.spec.machine).await?;

@@ -13,8 +13,10 @@ use tokio::process::Command;
 
 use crate::certificates::{Identity, signing_key, write_secret};
 use crate::companion::Companion;
+use crate::platform::{KnownRegistry, Platform, Registered};
 use crate::process::{command, run, tail_of, wait_until};
-use crate::registry::{free_port, random_password, text};
+use crate::registry::{TestRegistry, free_port, random_password, text};
+use crate::toolchain::KubernetesVersion;
 
 /// What a control plane consists of.
 #[derive(Clone, Debug)]
@@ -118,6 +120,38 @@ impl ControlPlane {
         let mut kubectl = command(self.folder.join("kubectl"), ["--kubeconfig"]);
         kubectl.arg(self.kubeconfig());
         kubectl
+    }
+
+    /// It as a cluster of a platform, to be given to [`Platform`].
+    ///
+    /// [`Platform`]: crate::platform::Platform
+    pub fn registered(&self, name: &str) -> Registered {
+        Registered {
+            name: name.to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+            advertised: "127.0.0.1".to_owned(),
+            kubernetes: KubernetesVersion::default().to_string(),
+            machine: format!("{name}-cp-1"),
+            kubeconfig: self.kubeconfig(),
+            token: Some(self.token.clone()),
+        }
+    }
+
+    /// Makes it the global cluster of a platform with this registry; the VIP is this machine.
+    pub async fn seed_platform(&self, registry: &TestRegistry) -> Result<()> {
+        let platform = Platform {
+            kubectl: self.folder.join("kubectl"),
+            vip: "127.0.0.1".to_owned(),
+            registry: KnownRegistry {
+                address: registry.address().to_owned(),
+                authority: registry.authority().to_owned(),
+                credentials: registry.credentials().clone(),
+            },
+            global: self.registered(api::names::GLOBAL),
+            workloads: Vec::new(),
+        };
+        platform.seed().await
     }
 
     /// The ids of its processes that run now.
