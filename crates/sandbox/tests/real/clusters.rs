@@ -163,6 +163,29 @@ async fn the_node_is_a_machine_of_its_own(sandbox: &Sandbox) {
     assert_eq!(version.matches("v1.33.13").count(), 2, "{version}");
 }
 
+/// The platform as it is before Core: everything known, nothing installed.
+async fn the_platform_is_described(sandbox: &Sandbox) {
+    let registry = sandbox.registry();
+    let base = "jsonpath={.status.phase}|{.status.version}|{.spec.registry.address}";
+    let shown = get(sandbox, &["get", "productbase", "base", "-o", base]).await;
+    assert_eq!(shown, format!("Running||{}", registry.address()));
+    let vip = "jsonpath={.status.phase} {.status.addresses[?(@.type==\"Advertise\")].host}";
+    let shown = get(sandbox, &["get", "clusters.platform.tkestack.io", "global", "-o", vip]).await;
+    assert_eq!(shown, format!("Running {}", registry.vip()));
+    let machines = get(sandbox, &["get", "machines.platform.tkestack.io", "--no-headers"]).await;
+    assert!(machines.contains("Running"), "{machines}");
+
+    // The token of the credential reaches the cluster, and the VIP leads to it.
+    let token = "jsonpath={.token}";
+    let token = get(sandbox, &["get", "clustercredential", "global", "-o", token]).await;
+    let server = format!("https://{}:6443", registry.vip());
+    let mut plain = command(sandbox.bin().join("kubectl"), ["--kubeconfig", "/dev/null"]);
+    plain.args(["--server", &server, "--token", &token, "--insecure-skip-tls-verify"]);
+    plain.args(["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+    let who = run(&mut plain, MINUTE).await.unwrap();
+    assert_eq!(who, "system:serviceaccount:cpaas-system:k8sadmin");
+}
+
 #[tokio::test]
 async fn a_real_cluster_pulls_from_the_registry_and_leaves_nothing() {
     let id = run(&mut command("id", ["-u"]), MINUTE).await.unwrap();
@@ -173,6 +196,7 @@ async fn a_real_cluster_pulls_from_the_registry_and_leaves_nothing() {
     pods_need_the_pull_secret(&sandbox).await;
     pods_reach_services_on_their_own_node(&sandbox).await;
     the_node_is_a_machine_of_its_own(&sandbox).await;
+    the_platform_is_described(&sandbox).await;
 
     // A second run finds everything up and changes nothing.
     let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];

@@ -165,6 +165,23 @@ async fn a_registry_of_ones_own_tells_its_two_accounts_apart() {
 }
 
 #[tokio::test]
+async fn a_plane_can_stand_for_a_platform() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = toolchain().build(&Tool::registry()).await.unwrap();
+    let registry = TestRegistry::start(&program, &folder.path().join("registry")).await.unwrap();
+    let state = folder.path().join("plane");
+    let plane = ControlPlane::start(&state, programs(false).await).await.unwrap();
+    plane.seed_platform(&registry).await.unwrap();
+    let base = ["get", "productbase", "base", "-o", "jsonpath={.status.phase} {.spec.registry}"];
+    let said = kubectl(&plane, &base).await.unwrap();
+    assert!(said.starts_with("Running ") && said.contains(registry.address()), "{said}");
+    let version = ["get", "productbase", "base", "-o", "jsonpath={.metadata.resourceVersion}"];
+    let before = kubectl(&plane, &version).await.unwrap();
+    plane.seed_platform(&registry).await.unwrap();
+    assert_eq!(kubectl(&plane, &version).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn companions_end_with_a_killed_parent() {
     // The parent is this test binary again, so that it can be killed.
     if std::env::var_os("SANDBOX_TEST_PARENT").is_some() {
