@@ -21,6 +21,12 @@ pub const PRODUCT_IMAGE_REPOSITORY: &str = "acp/product-image";
 pub const CVO_REPOSITORY: &str = "acp/cluster-version-operator";
 /// Repository under which plugin packages are kept as OCI artifacts.
 pub const PLUGIN_REPOSITORY: &str = "acp/plugins";
+/// Tag of a plugin package in its repository.
+pub const PLUGIN_TAG: &str = "package";
+/// Artifact type of a plugin package.
+pub const PLUGIN_ARTIFACT_TYPE: &str = "application/vnd.cpaas.plugin.package.v1";
+/// Media type of the layer that is the plugin package itself.
+pub const PLUGIN_LAYER_TYPE: &str = "application/vnd.cpaas.plugin.package.v1.tar+gzip";
 
 /// ConfigMap with the operator's settings.
 pub const CVO_CONFIG: &str = "cvo-config";
@@ -86,6 +92,8 @@ pub const COMPONENT_LABEL: &str = "component";
 pub const STATIC_PODS: [&str; 4] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
+/// Cluster objects as kubectl is asked for them: other products have clusters too.
+pub const CLUSTERS: &str = "clusters.platform.tkestack.io";
 /// Address type of the global VIP in Cluster.status.addresses.
 pub const ADVERTISE: &str = "Advertise";
 /// Cluster.spec.type of a cluster that the platform did not make.

@@ -200,7 +200,11 @@ pub fn leave_replicas(object: &mut Value) {
     }
 }
 
-/// Fields of live objects that differ from what was applied: edits of others.
+/// Objects of which drift is shown before the rest is counted.
+const DRIFT_SHOWN: usize = 20;
+
+/// Fields of live objects that differ from what was applied: edits of others. The first twenty, the
+/// rest counted.
 #[must_use]
 pub fn drift(prepared: &[Prepared], live: &BTreeMap<ObjectRef, Value>) -> Vec<String> {
     let differing = prepared.iter().filter_map(|object| match live.get(&object.reference) {
@@ -210,5 +214,11 @@ pub fn drift(prepared: &[Prepared], live: &BTreeMap<ObjectRef, Value>) -> Vec<St
             Some(format!("{}: {path}", object.reference))
         }
     });
-    differing.collect()
+    let mut all: Vec<String> = differing.map(|text| api::text::line(&text, 256)).collect();
+    let more = all.len().saturating_sub(DRIFT_SHOWN);
+    if more > 0 {
+        all.truncate(DRIFT_SHOWN);
+        all.push(format!("and {more} more"));
+    }
+    all
 }

@@ -173,21 +173,15 @@ fn verdict_of(
     run: Run,
 ) -> Verdict {
     if inputs.config.disabled.contains(&entry.name) {
-        let who = inputs.snapshot.cvo_config_editor.as_ref();
-        let by = who.map_or_else(String::new, |who| format!(", last edited by {who}"));
-        return Verdict {
-            state: CheckState::Disabled,
-            reason: CheckReason::DisabledInCvoConfig,
-            message: format!(
-                "switched off in {}/{}{by}",
-                api::names::NAMESPACE,
-                api::names::CVO_CONFIG
-            ),
-            remedy: String::new(),
-        };
+        return disabled(inputs);
     }
+    let ended = entry.name == CheckName::PlatformLicense
+        && expiry(inputs.snapshot, inputs.target).is_none_or(|at| at <= inputs.snapshot.now);
     let stands = |c: &&Check| {
-        run == Run::Routine && c.policy == Policy::OncePassed && c.state == CheckState::Passed
+        run == Run::Routine
+            && c.policy == Policy::OncePassed
+            && c.state == CheckState::Passed
+            && !ended
     };
     if let Some(check) = before.filter(stands) {
         return Verdict {
@@ -197,8 +191,40 @@ fn verdict_of(
             remedy: check.remedy.clone(),
         };
     }
-    (entry.predicate)(inputs)
-        .unwrap_or_else(|error| Verdict::retry(CheckReason::InputUnknown, error))
+    let verdict = (entry.predicate)(inputs)
+        .unwrap_or_else(|error| Verdict::retry(CheckReason::InputUnknown, error));
+    match (verdict.state, config_unknown(inputs.snapshot)) {
+        // It may be switched off: whether a person must act is not known.
+        (CheckState::Failed, Some(error)) => Verdict::retry(
+            CheckReason::InputUnknown,
+            format!("{}: {error}; else: {}", api::names::CVO_CONFIG, verdict.message),
+        ),
+        _ => verdict,
+    }
+}
+
+fn disabled(inputs: &Inputs<'_>) -> Verdict {
+    let who = inputs.snapshot.cvo_config_editor.as_ref();
+    let by = who.map_or_else(String::new, |who| format!(", last edited by {who}"));
+    let problems = match inputs.config.problems.as_slice() {
+        [] => String::new(),
+        problems => format!("; there: {}", api::text::names(problems)),
+    };
+    Verdict {
+        state: CheckState::Disabled,
+        reason: CheckReason::DisabledInCvoConfig,
+        message: format!(
+            "switched off in {}/{}{by}{problems}",
+            api::names::NAMESPACE,
+            api::names::CVO_CONFIG
+        ),
+        remedy: String::new(),
+    }
+}
+
+/// Why the administrators' settings are not known; None where they are.
+fn config_unknown(snapshot: &Snapshot) -> Option<String> {
+    snapshot.cvo_config.or_empty(&None).err()
 }
 
 /// The administrators' settings; what cannot be read disables nothing and is reported.
@@ -214,6 +240,31 @@ pub fn config_of(snapshot: &Snapshot) -> PreflightConfig {
             ..PreflightConfig::default()
         },
     }
+}
+
+/// The preflight of the release in a package; None where there is no package. It says what the
+/// ClusterVersionShadow says once that version is offered or requested: while this very release is
+/// under way, what it said when it began.
+#[must_use]
+pub fn of_package(snapshot: &Snapshot) -> Option<Preflight> {
+    let target = Target::of_package(snapshot)?;
+    let status = snapshot.status();
+    if crate::request::in_flight(&status).is_some() {
+        let same = |p: &&Preflight| {
+            p.version == target.version.to_string()
+                && digest_of(&p.image) == digest_of(&target.image)
+        };
+        if let Some(frozen) = status.preflight.as_ref().filter(same) {
+            return Some(frozen.clone());
+        }
+    }
+    Some(run(snapshot, &target, None, Run::Decisive))
+}
+
+/// The digest of an image; the registry before it may be called by another name.
+fn digest_of(image: &str) -> Option<api::Digest> {
+    let image = image.to_owned();
+    api::objects::VersionImage { version: String::new(), image }.digest()
 }
 
 /// What a whole preflight says.

@@ -1,7 +1,7 @@
 //! What `spec.desiredUpdate` asks for, and whether it can be taken.
 
 use crate::snapshot::Snapshot;
-use crate::target::{Target, manifest_of};
+use crate::target::{Target, manifest_of, manifests_unknown};
 use api::Version;
 use api::objects::{ClusterVersionShadowStatus, HistoryEntry, HistoryState};
 
@@ -11,10 +11,10 @@ pub enum Request {
     /// Nothing is asked for, or what is asked for is there already or under way.
     None,
     /// A version to move to.
-    Taken(Target),
+    Taken(Box<Target>),
     /// It cannot be taken, and what to do.
     Refused(String),
-    /// It cannot be judged now: something is not known.
+    /// In flight another version is asked for, and whether it is a way out is not known now.
     Unknown(String),
 }
 
@@ -35,37 +35,28 @@ pub fn request(snapshot: &Snapshot) -> Request {
     let Some(wish) = snapshot.cvsh.as_ref().and_then(|c| c.desired_update.as_ref()) else {
         return Request::None;
     };
-    if wish.version.is_empty() && wish.image.is_none() {
+    if wish.version.is_empty() && wish.image.as_ref().is_none_or(String::is_empty) {
         return Request::None;
     }
     let version: Version = match wish.version.parse() {
         Ok(version) => version,
         Err(error) => return Request::Refused(format!("desiredUpdate: {error}")),
     };
-    let status = snapshot.status();
-    let under_way = in_flight(&status);
-    let manifest = manifest_of(snapshot, &version);
-    if let Some(refusal) =
-        image_refusal(snapshot, wish.image.as_deref(), manifest.and_then(|m| m.image.as_deref()))
-    {
+    if let Some(refusal) = image_refusal(snapshot, &version, wish.image.as_deref()) {
         return Request::Refused(refusal);
     }
-    if let Some(entry) = under_way {
-        if entry.version == version.to_string() {
-            return Request::None;
-        }
-    } else if snapshot.current().is_some_and(|c| c == version) {
-        return Request::None;
+    let status = snapshot.status();
+    let under_way = in_flight(&status);
+    let at = under_way.and_then(|e| e.version.parse().ok()).or_else(|| snapshot.current());
+    match at {
+        Some(at) if version == at => return Request::None,
+        Some(at) if version < at => return Request::Refused(lower(&version, &at)),
+        Some(_) | None => {}
     }
-    if let Some(current) = snapshot.current().filter(|current| version < *current) {
-        return Request::Refused(format!(
-            "{version} is lower than the current version {current}; a cluster never moves to a lower version"
-        ));
+    if let Some(error) = manifests_unknown(snapshot) {
+        return unknown(snapshot, version, under_way, &error);
     }
-    if snapshot.manifests.value().is_none() {
-        return Request::Unknown("the ProductManifests could not be read".to_owned());
-    }
-    let Some(manifest) = manifest else {
+    let Some(manifest) = manifest_of(snapshot, &version) else {
         return Request::Refused(format!(
             "there is no ProductManifest of {version}; publish it: bash upgrade.sh, or ac adm release import-manifest --version {version}"
         ));
@@ -73,20 +64,47 @@ pub fn request(snapshot: &Snapshot) -> Request {
     let target = Target::of_manifest(manifest);
     match under_way {
         Some(entry) => way_out(entry, target),
-        None => Request::Taken(target),
+        None => Request::Taken(Box::new(target)),
     }
 }
 
-/// An image, if given, must be that of the ProductManifest of the version.
-fn image_refusal(
+fn lower(version: &Version, at: &Version) -> String {
+    format!("{version} is lower than {at}; a cluster never moves to a lower version")
+}
+
+/// Nothing can be read of the version now: what was accepted before waits on, nothing is refused.
+fn unknown(
     snapshot: &Snapshot,
-    wished: Option<&str>,
-    resolved: Option<&str>,
-) -> Option<String> {
-    let wished = wished.filter(|image| !image.is_empty() && Some(*image) != resolved)?;
+    version: Version,
+    under_way: Option<&HistoryEntry>,
+    error: &str,
+) -> Request {
+    let error = format!("the ProductManifests could not be read: {error}");
+    if under_way.is_some() {
+        return Request::Unknown(error);
+    }
+    let known = snapshot.status().desired.filter(|d| d.version == version.to_string());
+    let image = known.map(|d| d.image).unwrap_or_default();
+    Request::Taken(Box::new(Target::unknown(version, image, &error)))
+}
+
+/// An image, if given, must be that of the ProductManifest of the version. It is not refused as
+/// long as that image is not known.
+fn image_refusal(snapshot: &Snapshot, version: &Version, wished: Option<&str>) -> Option<String> {
+    let wished = wished.filter(|image| !image.is_empty())?;
+    let status = snapshot.status();
+    let name = version.to_string();
+    let accepted = [&status.desired, &status.current].into_iter().flatten();
+    let mut known: Vec<&str> =
+        accepted.filter(|v| v.version == name).map(|v| v.image.as_str()).collect();
+    known.extend(manifest_of(snapshot, version).and_then(|m| m.image.as_deref()));
+    known.retain(|image| !image.is_empty());
+    if known.is_empty() || known.contains(&wished) {
+        return None;
+    }
     let wished = api::text::line(wished, 160);
     Some(format!(
-        "desiredUpdate.image {wished} is not the image of that version's ProductManifest; remove it: kubectl patch cvsh {} -n {} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate/image\"}}]'",
+        "desiredUpdate.image {wished} is not the image of the ProductManifest of {version}; remove it: kubectl patch cvsh {} -n {} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate/image\"}}]'",
         snapshot.cluster,
         api::names::NAMESPACE
     ))
@@ -94,16 +112,16 @@ fn image_refusal(
 
 /// In flight another version is refused, unless it is the way out of the version in flight.
 fn way_out(entry: &HistoryEntry, target: Target) -> Request {
-    let lower = entry.version.parse::<Version>().is_ok_and(|v| target.version < v);
-    let listed = match target.release.or_unknown() {
-        Ok(release) => release.upgrade_from.partial.iter().any(|v| v.to_string() == entry.version),
-        Err(error) => return Request::Unknown(error),
-    };
-    if listed && !lower {
-        return Request::Taken(target);
+    match target.release.or_unknown() {
+        Ok(release)
+            if release.upgrade_from.partial.iter().any(|v| v.to_string() == entry.version) =>
+        {
+            Request::Taken(Box::new(target))
+        }
+        Ok(_) => Request::Refused(format!(
+            "the upgrade to {} is under way and ends first; {} is not a way out of it",
+            entry.version, target.version
+        )),
+        Err(error) => Request::Unknown(error),
     }
-    Request::Refused(format!(
-        "the upgrade to {} is under way and ends first; {} is not a way out of it",
-        entry.version, target.version
-    ))
 }

@@ -81,6 +81,7 @@ pub struct Snapshot {
     /// Acknowledgements of `cpaas-system/admin-acks` of global.
     pub admin_acks: Observed<BTreeMap<String, String>>,
     /// The version that each cluster's API server answers: this one, and on global every other.
+    /// Where the other clusters could not be listed, an entry of any name is Unknown.
     pub kubernetes: BTreeMap<String, Observed<String>>,
     /// The nodes of the cluster.
     pub nodes: Observed<Vec<NodeFacts>>,
@@ -292,36 +293,49 @@ impl Snapshot {
         self.cvsh.as_ref().map(|c| c.status.clone()).unwrap_or_default()
     }
 
-    /// The last completed version: of the ClusterVersionShadow, else what the ProductBase says.
-    #[must_use]
-    pub fn current(&self) -> Option<Version> {
+    /// The last completed version: of the ClusterVersionShadow, else what the platform says of the
+    /// cluster (ProductBase of a global one, ClusterModule of a workload cluster). None: nothing
+    /// was ever completed.
+    ///
+    /// # Errors
+    /// The text says what could not be read, or which text is no version.
+    pub fn installed_version(&self) -> Result<Option<Version>, String> {
         let of_status = self.cvsh.as_ref().and_then(|c| c.status.current.as_ref());
-        match of_status {
-            Some(current) => current.version.parse().ok(),
-            None => {
-                let base = self.product_base.value().and_then(Option::as_ref)?;
-                base.status_version.parse().ok()
+        let text = match of_status {
+            Some(current) => current.version.clone(),
+            None if self.is_global => {
+                let base = self.product_base.or_empty(&None)?;
+                base.as_ref().map_or_else(String::new, |b| b.status_version.clone())
             }
+            None => {
+                let module = self.cluster_module.or_empty(&None)?;
+                module.as_ref().map_or_else(String::new, |m| m.base_version.clone())
+            }
+        };
+        if text.is_empty() {
+            return Ok(None);
         }
+        text.parse().map(Some).map_err(|e| format!("the current version is not known: {e}"))
     }
 
-    /// Whether nothing of the platform is installed: no AppRelease and no version in ProductBase.
+    /// The last completed version, where it is known and there is one.
+    #[must_use]
+    pub fn current(&self) -> Option<Version> {
+        self.installed_version().ok().flatten()
+    }
+
+    /// Whether nothing of the platform is installed: no version was ever completed, and there is
+    /// no AppRelease but those of an install of our own that has not ended.
     ///
     /// # Errors
     /// The text says what could not be read.
     pub fn is_fresh_install(&self) -> Result<bool, String> {
-        let no_releases = self.app_releases.or_empty(&BTreeMap::new())?.is_empty();
-        let no_version =
-            self.product_base.or_empty(&None)?.as_ref().is_none_or(|b| b.status_version.is_empty());
-        Ok(no_version && (no_releases || self.cvsh_has_no_history()))
-    }
-
-    /// An install that was begun has AppReleases before anything is complete.
-    fn cvsh_has_no_history(&self) -> bool {
-        self.cvsh.as_ref().is_some_and(|c| {
-            c.status.current.is_none()
-                && c.status.history.iter().all(|h| h.state == api::HistoryState::Partial)
-        })
+        let no_releases = BTreeMap::new();
+        let releases = self.app_releases.or_empty(&no_releases)?;
+        let completed = |h: &api::HistoryEntry| h.state == api::HistoryState::Completed;
+        Ok(self.installed_version()?.is_none()
+            && !self.status().history.iter().any(completed)
+            && releases.values().all(|r| !r.spec.release_image.is_empty()))
     }
 }
 

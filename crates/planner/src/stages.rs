@@ -3,6 +3,7 @@
 use crate::snapshot::{AppReleaseFacts, Snapshot};
 use api::objects::{Action, AppReleasePhase, Lifecycle, Operation, Phase, Stage};
 use api::release::{Component, REMOVAL_PRIORITY, REMOVAL_STAGE, Release};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is installed, by name of the AppRelease.
@@ -20,7 +21,7 @@ pub fn build(snapshot: &Snapshot, release: &Release, installed: &Installed) -> V
             operations: stage
                 .components
                 .iter()
-                .filter(|c| is_moved(snapshot, c))
+                .filter(|c| is_moved(snapshot, c) && !stays_ahead(c, installed))
                 .map(|c| operation(c, installed.get(&c.name)))
                 .collect(),
             ..Stage::default()
@@ -53,6 +54,36 @@ pub fn is_moved(snapshot: &Snapshot, component: &Component) -> bool {
     component.lifecycle != Lifecycle::Agnostic && component.clusters.concerns(snapshot.is_global)
 }
 
+/// An Aligned component may be upgraded alone; where it is ahead of the release, it stays.
+#[must_use]
+pub fn stays_ahead(component: &Component, installed: &Installed) -> bool {
+    component.lifecycle == Lifecycle::Aligned
+        && installed.get(&component.name).is_some_and(|facts| {
+            versions_of(facts).any(|v| order(v, &component.version) == Some(Ordering::Greater))
+        })
+}
+
+/// The versions that a component has or was told to have: objects of the second may be there
+/// although only the first was ever healthy.
+fn versions_of(facts: &AppReleaseFacts) -> impl Iterator<Item = &str> {
+    [facts.status.version.as_str(), facts.spec.version.as_str()]
+        .into_iter()
+        .filter(|version| !version.is_empty())
+}
+
+/// The order of two versions of a component; None where they cannot be compared.
+fn order(a: &str, b: &str) -> Option<Ordering> {
+    if a == b {
+        return Some(Ordering::Equal);
+    }
+    let full = |text: &str| {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let missing = 2_usize.saturating_sub(text.matches('.').count());
+        format!("{text}{}", ".0".repeat(missing)).parse::<api::Version>().ok()
+    };
+    Some(full(a)?.cmp(&full(b)?))
+}
+
 fn operation(component: &Component, installed: Option<&AppReleaseFacts>) -> Operation {
     let current = installed.map(|f| f.status.version.clone()).unwrap_or_default();
     let action = match current.as_str() {
@@ -69,7 +100,8 @@ fn operation(component: &Component, installed: Option<&AppReleaseFacts>) -> Oper
     }
 }
 
-/// Core components that are installed and that the release no longer has.
+/// Core components that were installed from a release of ours and that the release no longer has
+/// for this cluster. What something else installed is never removed.
 pub fn dropped<'a>(
     snapshot: &Snapshot,
     release: &Release,
@@ -77,11 +109,13 @@ pub fn dropped<'a>(
 ) -> impl Iterator<Item = (&'a String, &'a AppReleaseFacts)> {
     let kept: BTreeSet<String> = release
         .components()
-        .filter(|(_, c)| is_moved(snapshot, c))
+        .filter(|(_, c)| c.clusters.concerns(snapshot.is_global))
         .map(|(_, c)| c.name.clone())
         .collect();
     installed.iter().filter(move |(name, facts)| {
-        facts.spec.lifecycle == Lifecycle::Core && !kept.contains(*name)
+        facts.spec.lifecycle == Lifecycle::Core
+            && !facts.spec.release_image.is_empty()
+            && !kept.contains(*name)
     })
 }
 
@@ -95,9 +129,10 @@ pub fn is_installed(component: &Component, image: &str, installed: &Installed) -
     })
 }
 
-/// Whether an operation is done, as the cluster shows it.
+/// Whether an operation is done, as the cluster shows it. What an upgrade does not move is done.
 #[must_use]
 pub fn is_finished(
+    snapshot: &Snapshot,
     operation: &Operation,
     release: &Release,
     image: &str,
@@ -105,25 +140,37 @@ pub fn is_finished(
 ) -> bool {
     match operation.action {
         Action::Remove => !installed.contains_key(&operation.name),
-        Action::Install | Action::Upgrade | Action::Keep => release
-            .components()
-            .find(|(_, c)| c.name == operation.name)
-            .is_some_and(|(_, c)| is_installed(c, image, installed)),
+        Action::Install | Action::Upgrade | Action::Keep => {
+            release.components().find(|(_, c)| c.name == operation.name).is_some_and(|(_, c)| {
+                !is_moved(snapshot, c)
+                    || stays_ahead(c, installed)
+                    || is_installed(c, image, installed)
+            })
+        }
     }
 }
 
 /// The first component that the release would move to a lower version, said in a sentence.
+/// Versions that cannot be compared are refused as well.
 #[must_use]
 pub fn lower_component(
     snapshot: &Snapshot,
     release: &Release,
     installed: &Installed,
 ) -> Option<String> {
-    release.components().filter(|(_, c)| is_moved(snapshot, c)).find_map(|(_, component)| {
-        let current = &installed.get(&component.name)?.status.version;
-        let (from, to): (api::Version, api::Version) =
-            (current.parse().ok()?, component.version.parse().ok()?);
-        (to < from).then(|| format!("{} would move from {from} down to {to}", component.name))
+    let moved = release
+        .components()
+        .map(|(_, component)| component)
+        .filter(|c| is_moved(snapshot, c) && !stays_ahead(c, installed));
+    moved.filter_map(|c| Some((c, installed.get(&c.name)?))).find_map(|(component, facts)| {
+        let to = &component.version;
+        versions_of(facts).find_map(|from| match order(to, from) {
+            Some(Ordering::Less) => {
+                Some(format!("{} would move from {from} down to {to}", component.name))
+            }
+            Some(Ordering::Equal | Ordering::Greater) => None,
+            None => Some(format!("{}: {from} and {to} cannot be compared", component.name)),
+        })
     })
 }
 

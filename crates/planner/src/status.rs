@@ -2,14 +2,15 @@
 //! its steps came to. The only place where a ClusterVersionShadow status is made.
 
 mod conditions;
+mod limits;
 mod progress;
 
 use crate::api_time;
-use crate::plan::{Plan, Situation};
+use crate::plan::{Plan, Situation, earliest};
 use crate::snapshot::Snapshot;
-use api::StalledReason;
 use api::history;
 use api::objects::{ClusterVersionShadowStatus, HistoryEntry, HistoryState, Stage, VersionImage};
+use api::{StalledReason, Version};
 use jiff::Timestamp;
 
 /// What one step came to.
@@ -52,9 +53,11 @@ pub fn status(
         next.not_offered.clone_from(&offers.not_offered);
     }
     match &plan.situation {
+        // Where it is not known whether something is installed, nothing is forgotten.
+        Situation::NotInstalled if plan.obstacle.is_some() => {}
         Situation::NotInstalled => next.desired = None,
         Situation::NotUpgradable(_) => {}
-        Situation::Adopt(found) => adopt(&mut next, snapshot, found),
+        Situation::Adopt(found) => adopt(&mut next, found),
         Situation::Idle => next.desired.clone_from(&next.current),
         Situation::Waiting { .. } => next.desired = target(plan),
         Situation::Begin(stages) => begin(&mut next, snapshot, plan, stages),
@@ -65,12 +68,8 @@ pub fn status(
         next.preflight = Some(preflight.clone());
     }
     let wake_at = conditions::update(&mut next, snapshot, plan, outcomes);
+    limits::keep(&mut next);
     (next, earliest(plan.wake_at, wake_at))
-}
-
-/// The earlier of two moments, where there are any.
-fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    [a, b].into_iter().flatten().min()
 }
 
 fn target(plan: &Plan) -> Option<VersionImage> {
@@ -79,21 +78,23 @@ fn target(plan: &Plan) -> Option<VersionImage> {
         .map(|t| VersionImage { version: t.version.to_string(), image: t.image.clone() })
 }
 
-/// The platform was installed by something else: its version counts as completed only if the
-/// cluster says so.
-fn adopt(next: &mut ClusterVersionShadowStatus, snapshot: &Snapshot, found: &VersionImage) {
-    use api::objects::DeployStatus;
-    let module = snapshot.cluster_module.value().and_then(Option::as_ref);
-    let completed = module.is_none_or(|m| m.deploy_status == DeployStatus::Completed);
+/// The platform was installed by something else: the version that it says counts as completed, as
+/// it does for the preflight of a package. Whether the cluster is stable there is the business of
+/// the check ClusterModuleStable.
+fn adopt(next: &mut ClusterVersionShadowStatus, found: &VersionImage) {
     next.current = Some(found.clone());
     next.desired = Some(found.clone());
-    next.history.push(HistoryEntry {
-        version: found.version.clone(),
-        image: found.image.clone(),
-        state: if completed { HistoryState::Completed } else { HistoryState::Partial },
-        started_time: None,
-        completion_time: None,
-    });
+    next.history.insert(
+        0,
+        HistoryEntry {
+            version: found.version.clone(),
+            image: found.image.clone(),
+            state: HistoryState::Completed,
+            started_time: None,
+            completion_time: None,
+        },
+    );
+    history::prune(&mut next.history);
 }
 
 /// An upgrade begins: one history entry for the request, everything pending.
@@ -133,4 +134,12 @@ fn complete(next: &mut ClusterVersionShadowStatus, snapshot: &Snapshot) {
         entry.completion_time = Some(now);
     }
     next.current.clone_from(&next.desired);
+    // What was offered stands above the version that is current now.
+    let Some(current) = snapshot.status().desired.and_then(|d| d.version.parse::<Version>().ok())
+    else {
+        return;
+    };
+    let above = |text: &str| text.parse::<Version>().is_ok_and(|version| version > current);
+    next.available_updates.retain(|offer| above(&offer.version));
+    next.not_offered.retain(|other| above(&other.version));
 }

@@ -37,6 +37,17 @@ impl Target {
         }
     }
 
+    /// A version of which nothing can be read now; its image is kept where it was known before.
+    #[must_use]
+    pub fn unknown(version: Version, image: String, error: &str) -> Self {
+        Self {
+            version,
+            image,
+            release: Observed::Unknown(error.to_owned()),
+            origin: Origin::ProductManifest(ManifestReady::Waiting { why: error.to_owned() }),
+        }
+    }
+
     /// The target of the package in hand.
     #[must_use]
     pub fn of_package(snapshot: &Snapshot) -> Option<Self> {
@@ -48,6 +59,12 @@ impl Target {
             origin: Origin::Package,
         })
     }
+}
+
+/// Why the published releases are not known; None where they are.
+#[must_use]
+pub fn manifests_unknown(snapshot: &Snapshot) -> Option<String> {
+    snapshot.manifests.or_empty(&Vec::new()).err()
 }
 
 /// The published release of a version.

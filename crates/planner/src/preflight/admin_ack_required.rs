@@ -1,6 +1,9 @@
-//! AdminAckRequired: each gate of `admin-gates` and of the target's release that names the target
-//! line and this cluster is acknowledged with exactly `"true"`. A malformed name or an empty text
-//! blocks and is named. Passes where no gate concerns the target.
+//! AdminAckRequired: each gate of the ConfigMap `cpaas-system/admin-gates` and of the target's
+//! release that names the target's line (`ack-4.3-...`) and this cluster has the value `"true"`,
+//! exactly, under its key in `cpaas-system/admin-acks` of global. What the release says of a gate
+//! (`clusters`, `whenModule`) decides whether it names this cluster; a gate that stands in the
+//! ConfigMap only names every cluster. A malformed name blocks, and so does an empty text of the
+//! target's line; both are named. Without a gate the check passes.
 
 use super::{Found, Inputs, Verdict};
 use api::checks::CheckReason;
@@ -22,9 +25,13 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             gates.remove(key);
         }
     }
+    let concerns = |key: &str| GateKey::parse(key).map(|g| g.concerns(&inputs.target.version));
     let invalid: Vec<String> = gates
         .iter()
-        .filter(|(key, text)| GateKey::parse(key).is_none() || text.trim().is_empty())
+        .filter(|(key, text)| match concerns(key) {
+            None => true,
+            Some(concerns) => concerns && text.trim().is_empty(),
+        })
         .map(|(key, _)| key.clone())
         .collect();
     if let Some(first) = invalid.first() {
@@ -37,14 +44,12 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             ),
         ));
     }
-    let acks = inputs.snapshot.admin_acks.or_empty(&empty)?;
-    let concerning: Vec<(&String, &String)> = gates
-        .iter()
-        .filter(|(key, _)| GateKey::parse(key).is_some_and(|g| g.concerns(&inputs.target.version)))
-        .collect();
+    let concerning: Vec<(&String, &String)> =
+        gates.iter().filter(|(key, _)| concerns(key) == Some(true)).collect();
     if concerning.is_empty() {
         return Ok(Verdict::passed_with(CheckReason::NoGates, ""));
     }
+    let acks = inputs.snapshot.admin_acks.or_empty(&empty)?;
     let open: Vec<_> = concerning.iter().filter(|(key, _)| !is_acknowledged(acks, key)).collect();
     let Some((key, _)) = open.first() else {
         return Ok(Verdict::passed());

@@ -1,9 +1,13 @@
-//! ClusterModuleStable: ClusterModule.status.base is Completed and Healthy (or shows our own
-//! upgrade, on the way out of it).
+//! ClusterModuleStable: `ClusterModule.status.base` is Completed and Healthy, or shows an upgrade of
+//! our own: one that the target is the way out of, or one to this very target whose record in the
+//! ClusterVersionShadow was lost. Passes where nothing is installed yet.
 
 use super::{Found, Inputs, Verdict};
+use crate::offers::is_way_out;
+use crate::snapshot::ClusterModuleFacts;
 use api::checks::CheckReason;
-use api::objects::{DeployStatus, HistoryState, RunningStatus};
+use api::objects::{DeployStatus, RunningStatus};
+use std::collections::BTreeMap;
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let snapshot = inputs.snapshot;
@@ -19,20 +23,9 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             look,
         ));
     };
-    let status = snapshot.status();
-    let way_out = status.history.first().is_some_and(|last| {
-        last.state == HistoryState::Partial
-            && last.version == module.spec_version
-            && inputs.target.release.value().is_some_and(|r| {
-                r.upgrade_from.partial.iter().any(|v| v.to_string() == last.version)
-            })
-    });
-    if way_out && module.deploy_status == DeployStatus::Upgrading {
-        return Ok(Verdict::passed());
-    }
-    if module.deploy_status == DeployStatus::Completed
-        && module.running_status == RunningStatus::Healthy
-    {
+    let is_stable = module.deploy_status == DeployStatus::Completed
+        && module.running_status == RunningStatus::Healthy;
+    if is_stable || is_own_upgrade(inputs, module)? {
         return Ok(Verdict::passed());
     }
     Ok(Verdict::failed(
@@ -43,4 +36,24 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         ),
         look,
     ))
+}
+
+fn is_own_upgrade(inputs: &Inputs<'_>, module: &ClusterModuleFacts) -> Result<bool, String> {
+    if module.deploy_status != DeployStatus::Upgrading {
+        return Ok(false);
+    }
+    let status = inputs.snapshot.status();
+    let release = inputs.target.release.or_unknown()?;
+    let last = status.history.first();
+    if last.is_some_and(|l| l.version == module.spec_version)
+        && is_way_out(inputs.snapshot, release)
+    {
+        return Ok(true);
+    }
+    // Components that name the target's image are the trace of an upgrade whose record was lost.
+    let none = BTreeMap::new();
+    let installed = inputs.snapshot.app_releases.or_empty(&none)?;
+    Ok(module.spec_version == inputs.target.version.to_string()
+        && !inputs.target.image.is_empty()
+        && installed.values().any(|r| r.spec.release_image == inputs.target.image))
 }

@@ -1,9 +1,10 @@
-//! ClusterRunning: the Cluster object is Running and the cluster's API server answers.
+//! ClusterRunning: the Cluster object (platform.tkestack.io/v1) of the cluster is in phase Running
+//! and the cluster's API server answers. One that does not answer is asked again.
 
 use super::{Found, Inputs, Verdict};
 use crate::snapshot::Observed;
 use api::checks::CheckReason;
-use api::names::RUNNING;
+use api::names::{CLUSTERS, RUNNING};
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let name = &inputs.snapshot.cluster;
@@ -18,7 +19,7 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
                 "Cluster {name} is {}, not {RUNNING}",
                 if phase.is_empty() { "without a phase" } else { phase }
             ),
-            format!("look: kubectl get clusters.platform.tkestack.io {name} -o yaml"),
+            format!("look: kubectl get {CLUSTERS} {name} -o yaml"),
         ));
     }
     match inputs.snapshot.kubernetes.get(name) {

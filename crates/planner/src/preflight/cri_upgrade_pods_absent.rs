@@ -1,5 +1,5 @@
-//! CRIUpgradePodsAbsent: no Pod of a container-runtime upgrade is left over, by the label
-//! `cpaas.io/cri-upgrade` or a name `cri-upgrade-*`, in any namespace.
+//! CRIUpgradePodsAbsent: no Pod of a container-runtime upgrade is left over: none with the label
+//! `cpaas.io/cri-upgrade` or a name `cri-upgrade-*`, in any namespace and any phase.
 
 use super::{Found, Inputs, Verdict};
 use api::checks::CheckReason;

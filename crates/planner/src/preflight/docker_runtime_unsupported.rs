@@ -1,4 +1,5 @@
-//! DockerRuntimeUnsupported: no node reports `docker://` as its container runtime.
+//! DockerRuntimeUnsupported: no node reports `docker://` as its container runtime
+//! (`status.nodeInfo.containerRuntimeVersion`). A node that has not reported one is asked again.
 
 use super::{Found, Inputs, Verdict};
 use api::checks::CheckReason;
@@ -12,7 +13,13 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         .map(|n| n.name.clone())
         .collect();
     let Some(first) = docker.first() else {
-        return Ok(Verdict::passed());
+        let silent: Vec<&str> =
+            nodes.iter().filter(|n| n.runtime.is_empty()).map(|n| n.name.as_str()).collect();
+        return if silent.is_empty() {
+            Ok(Verdict::passed())
+        } else {
+            Err(format!("no container runtime reported by: {}", api::text::names(&silent)))
+        };
     };
     Ok(Verdict::failed(
         CheckReason::DockerFound,

@@ -1,19 +1,27 @@
-//! KubernetesVersionSupported: the version that the API server answers is in the target's range;
-//! for a global cluster that of every other cluster too, Imported ones included.
+//! KubernetesVersionSupported: the version that the cluster's API server answers is in the target's
+//! `kubernetes.compatible` range; for a global cluster that of every other cluster too, Imported
+//! ones included. A pre-release that a vendor appends does not count. A cluster that does not
+//! answer is asked again and named.
 
 use super::{Found, Inputs, Verdict};
 use crate::snapshot::Observed;
 use api::KubernetesVersion;
 use api::checks::CheckReason;
+use api::names::CLUSTERS;
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let release = inputs.target.release.or_unknown()?;
     let range = &release.kubernetes.compatible;
-    if !inputs.snapshot.kubernetes.contains_key(&inputs.snapshot.cluster) {
+    let snapshot = inputs.snapshot;
+    if !snapshot.kubernetes.contains_key(&snapshot.cluster) {
         return Err("the Kubernetes version of the cluster was not read".to_owned());
     }
     let (mut outside, mut unknown) = (Vec::new(), Vec::new());
-    for (cluster, answer) in &inputs.snapshot.kubernetes {
+    let concerned = snapshot
+        .kubernetes
+        .iter()
+        .filter(|(name, _)| snapshot.is_global || **name == snapshot.cluster);
+    for (cluster, answer) in concerned {
         match answer {
             Observed::Value(text) => match text.parse::<KubernetesVersion>() {
                 Ok(version) if range.contains_kubernetes(&version) => {}
@@ -30,7 +38,7 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         return Ok(Verdict::failed(
             CheckReason::VersionOutOfRange,
             format!("{} accepts {range}; {}", inputs.target.version, api::text::names(&outside)),
-            "bring the named clusters to a Kubernetes version in the range first",
+            format!("upgrade Kubernetes of the named clusters first; see: kubectl get {CLUSTERS}"),
         ));
     }
     if !unknown.is_empty() {

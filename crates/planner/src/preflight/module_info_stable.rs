@@ -1,5 +1,6 @@
-//! ModuleInfoStable: every ModuleInfo of the cluster is in phase Running and, for Aligned ones, its
-//! package for the target is published.
+//! ModuleInfoStable: every ModuleInfo of the cluster (label `cpaas.io/cluster-name`) is in phase
+//! Running and, for Aligned ones (label `cpaas.io/lifecycle-type`), there is a ModuleConfig of its
+//! module whose `targetClusterVersions` hold the target or its minor line.
 
 use super::{Found, Inputs, Verdict};
 use api::checks::CheckReason;
@@ -53,6 +54,6 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     Ok(Verdict::failed(
         CheckReason::AlignedPackageMissing,
         format!("no package for {version} of: {}", api::text::names(&missing)),
-        "push the plugins' packages for the target first",
+        "push their packages for the target first: violet push <package>.tgz --target-catalog-source platform",
     ))
 }

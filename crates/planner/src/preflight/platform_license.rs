@@ -1,8 +1,12 @@
-//! PlatformLicense: the licence is signed by a key of the installed release (of the package where
-//! none is recorded yet, said so), is for this platform's globalID and has not expired.
+//! PlatformLicense: the licence in the Secret `cpaas-system/platform-license` (key `license`) is
+//! signed with ed25519 by a key of the installed release, is for this platform's
+//! `ProductBase.status.globalID` and has not expired. The keys are those that the release recorded
+//! when it completed; the target's where none are recorded yet (which is said) or nothing is
+//! installed. A platform without a globalID yet is asked again.
 
 use super::{Found, Inputs, Verdict};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Observed, Snapshot};
+use crate::target::Target;
 use api::checks::CheckReason;
 use api::license::{License, LicenseError, verify};
 use api::names::{NAMESPACE, PLATFORM_LICENSE};
@@ -25,9 +29,9 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             format!("there is no Secret {NAMESPACE}/{PLATFORM_LICENSE}"),
         );
     };
-    let recorded = snapshot.release_keys.or_empty(&None)?;
     let release = inputs.target.release.or_unknown()?;
-    let keys = recorded.as_ref().unwrap_or(&release.license_keys);
+    let recorded = recorded_keys(snapshot)?;
+    let keys = recorded.unwrap_or(&release.license_keys);
     if keys.is_empty() {
         return failed(
             CheckReason::LicenseKeysMissing,
@@ -42,6 +46,9 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     };
     let base = snapshot.product_base.or_empty(&None)?;
     let global_id = base.as_ref().map_or("", |b| b.global_id.as_str());
+    if global_id.is_empty() {
+        return Err("the platform has no globalID yet".to_owned());
+    }
     if license.global_id != global_id {
         return failed(
             CheckReason::LicenseForeign,
@@ -65,9 +72,22 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     ))
 }
 
+/// The keys that the installed release recorded; None where none are, or nothing is installed.
+fn recorded_keys(snapshot: &Snapshot) -> Result<Option<&Vec<String>>, String> {
+    let recorded = match &snapshot.release_keys {
+        Observed::Value(keys) => keys.as_ref(),
+        Observed::KindAbsent => None,
+        Observed::Unknown(error) => return Err(error.clone()),
+        Observed::NotRead => return Err("the keys of the release were not read yet".to_owned()),
+    };
+    Ok(if recorded.is_some() && snapshot.is_fresh_install()? { None } else { recorded })
+}
+
 /// When the licence of a valid signature ends; the planner wakes up then.
 #[must_use]
-pub fn expiry(snapshot: &Snapshot, keys: &[String]) -> Option<Timestamp> {
+pub fn expiry(snapshot: &Snapshot, target: &Target) -> Option<Timestamp> {
     let text = snapshot.license.value()?.as_ref()?;
+    let recorded = recorded_keys(snapshot).ok()?;
+    let keys = recorded.or_else(|| target.release.value().map(|r| &r.license_keys))?;
     verify(text, keys).ok().map(|License { expires, .. }| expires)
 }

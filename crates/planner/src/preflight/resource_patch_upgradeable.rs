@@ -1,7 +1,10 @@
-//! ResourcePatchUpgradeable: every ResourcePatch of a release that the target touches carries the
-//! exemption annotation with exactly the target's version.
+//! ResourcePatchUpgradeable: every ResourcePatch of a release that the target touches (installs,
+//! applies again or removes on this cluster) carries the exemption annotation with exactly the
+//! target's version. The key of the annotation is `config.cpaas.io/exempt-for-ver`, or that of
+//! `exemptAnnotation` in cvo-config. A ResourcePatch that is being deleted is not asked.
 
 use super::{Found, Inputs, Verdict};
+use crate::stages::{self, Installed};
 use api::checks::CheckReason;
 use std::collections::BTreeSet;
 
@@ -12,6 +15,8 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         return Ok(Verdict::passed());
     }
     let touched = touched_releases(inputs)?;
+    // The key of the annotation may stand in a setting that cannot be read.
+    inputs.snapshot.cvo_config.or_empty(&None)?;
     let target = inputs.target.version.to_string();
     let key = &inputs.config.exempt_annotation;
     let concerned = patches.iter().filter(|p| !p.deleting && touched.contains(&p.release));
@@ -52,13 +57,21 @@ fn count(number: usize) -> String {
 /// The releases, as `<namespace>/<release>`, that the target installs, changes or removes.
 fn touched_releases(inputs: &Inputs<'_>) -> Result<BTreeSet<String>, String> {
     let release = inputs.target.release.or_unknown()?;
-    let of_target = release
-        .components()
-        .filter(|(_, c)| c.clusters.concerns(inputs.snapshot.is_global))
-        .map(|(_, c)| format!("{}/{}", c.namespace, c.name));
-    let empty = std::collections::BTreeMap::new();
-    let installed = inputs.snapshot.app_releases.or_empty(&empty)?;
-    let of_installed =
-        installed.iter().map(|(name, r)| format!("{}/{name}", r.spec.destination.namespace));
-    Ok(of_target.chain(of_installed).collect())
+    let none = Installed::new();
+    let installed = inputs.snapshot.app_releases.or_empty(&none)?;
+    let moved = || {
+        let components = release.components().map(|(_, component)| component);
+        components
+            .filter(|c| stages::is_moved(inputs.snapshot, c) && !stages::stays_ahead(c, installed))
+    };
+    let installed_as = |name: &str| {
+        let facts = installed.get(name)?;
+        Some(format!("{}/{name}", facts.spec.destination.namespace))
+    };
+    // A component may change its namespace: its customisations still name the old one.
+    let of_installed = moved().filter_map(|c| installed_as(&c.name));
+    let of_target = moved().map(|c| format!("{}/{}", c.namespace, c.name));
+    let dropped = stages::dropped(inputs.snapshot, release, installed)
+        .filter_map(|(name, _)| installed_as(name));
+    Ok(of_target.chain(of_installed).chain(dropped).collect())
 }

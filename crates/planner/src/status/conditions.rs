@@ -1,17 +1,20 @@
-//! The four conditions, by the situation: one row of the design's table each.
+//! The four conditions, by the situation: one row of the design's table each. Decides nothing
+//! else: what it says is in the plan, the outcomes and the status already.
 
-use super::progress::lasted;
+mod running;
+mod waiting;
+
 use crate::api_time;
-use crate::plan::{Plan, Situation, Step};
+use crate::plan::{Plan, Situation};
 use crate::preflight::{self, Summary};
 use crate::snapshot::Snapshot;
-use crate::status::{Outcome, StepResult, earliest};
+use crate::status::{Outcome, StepResult};
+use api::StalledReason;
 use api::conditions::ConditionReason as R;
 use api::conditions::ConditionStatus::{False, True, Unknown};
 use api::conditions::{ConditionStatus, ConditionType, set};
-use api::objects::{Blocker, ClusterVersionShadowStatus, Preflight};
-use api::{StalledReason, Time};
-use jiff::{SignedDuration, Timestamp};
+use api::objects::{ClusterVersionShadowStatus, Preflight};
+use jiff::Timestamp;
 
 /// One condition before it is written: status, reason, message.
 struct Row(ConditionStatus, String, String);
@@ -21,8 +24,17 @@ impl Row {
         Self(status, reason.as_str().to_owned(), message.into())
     }
 
-    fn stalled(reason: StalledReason, message: &str) -> Self {
-        Self(True, reason.as_str().to_owned(), format!("{message}; {}", reason.remedy()))
+    /// Stalled, with what to do.
+    fn stalled(snapshot: &Snapshot, reason: StalledReason, message: &str) -> Self {
+        let remedy = reason.remedy_for(&snapshot.cluster);
+        Self::stalled_with(reason, message, &remedy)
+    }
+
+    /// As [`Row::stalled`], with a remedy of its own; a long message never pushes it out.
+    fn stalled_with(reason: StalledReason, message: &str, remedy: &str) -> Self {
+        let room = api::text::MESSAGE_LIMIT.saturating_sub(remedy.len() + 8).max(256);
+        let message = format!("{}; {remedy}", api::text::line(message, room));
+        Self(True, reason.as_str().to_owned(), message)
     }
 
     fn not_stalled() -> Self {
@@ -39,6 +51,14 @@ struct Rows {
     wake_at: Option<Timestamp>,
 }
 
+/// What the rows are made of: the status as it will be, conditions aside, and the round.
+struct Round<'a> {
+    next: &'a ClusterVersionShadowStatus,
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    outcomes: &'a [Outcome],
+}
+
 /// Writes the conditions; gives the moment at which time alone will change them.
 pub(super) fn update(
     next: &mut ClusterVersionShadowStatus,
@@ -47,7 +67,7 @@ pub(super) fn update(
     outcomes: &[Outcome],
 ) -> Option<Timestamp> {
     let now = api_time(snapshot.now);
-    let rows = rows(next, snapshot, plan, outcomes, &now);
+    let rows = rows(&Round { next, snapshot, plan, outcomes });
     let generation = next.observed_generation;
     for (kind, Row(status, reason, message)) in [
         (ConditionType::PreflightReady, rows.preflight),
@@ -60,70 +80,108 @@ pub(super) fn update(
     rows.wake_at
 }
 
-fn rows(
-    next: &ClusterVersionShadowStatus,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    outcomes: &[Outcome],
-    now: &Time,
-) -> Rows {
+fn rows(round: &Round<'_>) -> Rows {
+    match &round.plan.situation {
+        Situation::NotInstalled => not_installed(round),
+        Situation::NotUpgradable(why) => idle(
+            round,
+            Row::new(False, R::NotUpgradable, why),
+            Row::new(True, R::NotUpgradable, why),
+        ),
+        Situation::Idle | Situation::Adopt(_) => {
+            idle(round, offered_preflight(round), reached(round.next))
+        }
+        Situation::Complete => Rows {
+            preflight: Row::new(Unknown, R::NoTarget, NOTHING_NEWER),
+            ready: reached(round.next),
+            reconciling: Row::new(False, R::Idle, ""),
+            stalled: Row::not_stalled(),
+            wake_at: None,
+        },
+        Situation::Waiting { .. } => waiting::rows(round),
+        Situation::Begin(_) | Situation::Running => running::rows(round),
+    }
+}
+
+const NOTHING_NEWER: &str = "nothing newer is offered";
+
+fn reached(next: &ClusterVersionShadowStatus) -> Row {
     let current = next.current.as_ref().map_or("", |c| c.version.as_str());
-    let idle = |preflight, ready| Rows {
-        preflight,
-        ready,
-        reconciling: Row::new(False, R::Idle, refusal_note(plan)),
-        stalled: idle_stalled(plan),
-        wake_at: None,
-    };
-    match &plan.situation {
-        Situation::NotInstalled => idle(
-            offered_preflight(plan),
+    Row::new(True, R::Completed, format!("the cluster is at {current}"))
+}
+
+fn not_installed(round: &Round<'_>) -> Rows {
+    match &round.plan.obstacle {
+        Some((_, error)) => {
+            let message = format!("what is installed is not known yet: {error}");
+            idle(
+                round,
+                Row::new(Unknown, R::Retrying, &message),
+                Row::new(Unknown, R::Retrying, &message),
+            )
+        }
+        None => idle(
+            round,
+            offered_preflight(round),
             Row::new(
                 False,
                 R::NotInstalled,
                 "nothing is installed yet; ask for a version to install it",
             ),
         ),
-        Situation::NotUpgradable(why) => {
-            idle(Row::new(False, R::NotUpgradable, why), Row::new(True, R::NotUpgradable, why))
-        }
-        Situation::Idle | Situation::Adopt(_) => idle(
-            offered_preflight(plan),
-            Row::new(True, R::Completed, format!("the cluster is at {current}")),
-        ),
-        Situation::Complete => Rows {
-            preflight: Row::new(Unknown, R::NoTarget, "nothing newer is offered"),
-            ready: Row::new(True, R::Completed, format!("the cluster is at {current}")),
-            reconciling: Row::new(False, R::Idle, ""),
-            stalled: Row::not_stalled(),
-            wake_at: None,
+    }
+}
+
+fn idle(round: &Round<'_>, preflight: Row, ready: Row) -> Rows {
+    let notes = [refusal_note(round.plan), upkeep_note(round.outcomes)];
+    let message = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
+    Rows {
+        preflight,
+        ready,
+        reconciling: Row::new(False, R::Idle, message),
+        stalled: match &round.plan.refusal {
+            Some(refusal) => Row::stalled(round.snapshot, StalledReason::RequestRefused, refusal),
+            None => Row::not_stalled(),
         },
-        Situation::Waiting { held_by } => waiting(next, plan, held_by.as_deref(), now),
-        Situation::Begin(_) | Situation::Running => running(next, snapshot, plan, outcomes, now),
+        wake_at: None,
     }
 }
 
 /// PreflightReady while nothing is asked for: that of the highest version offered.
-fn offered_preflight(plan: &Plan) -> Row {
-    match &plan.preflight {
-        None => Row::new(Unknown, R::NoTarget, "nothing newer is offered"),
-        Some(preflight) => preflight_row(preflight),
+fn offered_preflight(round: &Round<'_>) -> Row {
+    match &round.plan.preflight {
+        None => Row::new(Unknown, R::NoTarget, format!("{NOTHING_NEWER}{}", problems(round))),
+        Some(preflight) => preflight_row(round, preflight),
     }
 }
 
-fn preflight_row(preflight: &Preflight) -> Row {
+fn preflight_row(round: &Round<'_>, preflight: &Preflight) -> Row {
     let version = &preflight.version;
+    let problems = problems(round);
     match preflight::summary(preflight) {
-        Summary::Passed => Row::new(True, R::Passed, passed_message(preflight)),
-        Summary::Failed(names) => {
-            Row::new(False, R::ChecksFailed, format!("{version}: {}", api::text::names(&names)))
+        Summary::Passed => {
+            Row::new(True, R::Passed, format!("{}{problems}", passed_message(preflight)))
         }
+        Summary::Failed(names) => Row::new(
+            False,
+            R::ChecksFailed,
+            format!("{version}: {}{problems}", api::text::names(&names)),
+        ),
         Summary::Retrying(names) => Row::new(
             Unknown,
             R::Retrying,
-            format!("{version}: no answer yet for {}", api::text::names(&names)),
+            format!("{version}: no answer yet for {}{problems}", api::text::names(&names)),
         ),
     }
+}
+
+/// What is wrong with the administrators' settings is said wherever they decide.
+fn problems(round: &Round<'_>) -> String {
+    let problems = preflight::config_of(round.snapshot).problems;
+    if problems.is_empty() {
+        return String::new();
+    }
+    format!("; {}: {}", api::names::CVO_CONFIG, api::text::names(&problems))
 }
 
 /// What is switched off is visible in the condition as well.
@@ -147,179 +205,11 @@ fn refusal_note(plan: &Plan) -> String {
     plan.refusal.as_ref().map_or_else(String::new, |r| format!("request refused: {r}"))
 }
 
-fn idle_stalled(plan: &Plan) -> Row {
-    match &plan.refusal {
-        Some(refusal) => Row::stalled(StalledReason::RequestRefused, refusal),
-        None => Row::not_stalled(),
-    }
-}
-
-fn waiting(
-    next: &ClusterVersionShadowStatus,
-    plan: &Plan,
-    held_by: Option<&str>,
-    now: &Time,
-) -> Rows {
-    let version = next.desired.as_ref().map_or("", |d| d.version.as_str());
-    let empty = Preflight::default();
-    let preflight = next.preflight.as_ref().unwrap_or(&empty);
-    let summary = preflight::summary(preflight);
-    let ready = Row::new(False, R::UpgradeRequested, format!("{version} was asked for"));
-    let first = |state| {
-        let check = preflight.checks.iter().find(|c| c.state == state);
-        check.map_or_else(String::new, |c| format!("{}: {}", c.name, c.message))
-    };
-    match (&summary, held_by) {
-        (Summary::Failed(names), _) => Rows {
-            preflight: preflight_row(preflight),
-            ready,
-            reconciling: Row::new(
-                False,
-                R::WaitingForPreflight,
-                format!("{version} waits for its preflight; nothing was changed"),
-            ),
-            stalled: Row::stalled(
-                StalledReason::PreflightFailed,
-                &format!(
-                    "{} of {} checks failed; {}",
-                    names.len(),
-                    preflight.checks.len(),
-                    first(api::CheckState::Failed)
-                ),
-            ),
-            wake_at: plan.wake_at,
-        },
-        (Summary::Retrying(_), _) => {
-            retrying(next, plan, preflight, ready, &first(api::CheckState::Retry), now)
-        }
-        (Summary::Passed, held_by) => Rows {
-            preflight: preflight_row(preflight),
-            ready,
-            reconciling: Row::new(
-                False,
-                R::WaitingForPreflight,
-                format!("{version} waits; nothing was changed"),
-            ),
-            stalled: Row::stalled(
-                StalledReason::PreflightFailed,
-                &format!(
-                    "{version} is held by a rule that no setting disables: {}",
-                    held_by.unwrap_or("its inputs are not known")
-                ),
-            ),
-            wake_at: plan.wake_at,
-        },
-    }
-}
-
-fn retrying(
-    next: &ClusterVersionShadowStatus,
-    plan: &Plan,
-    preflight: &Preflight,
-    ready: Row,
-    first: &str,
-    now: &Time,
-) -> Rows {
-    let states = preflight.checks.iter().filter(|c| c.state == api::CheckState::Retry);
-    let since =
-        states.filter_map(|c| c.last_transition_time.as_ref()).map(|t| t.0).min().unwrap_or(now.0);
-    let limit_s = StalledReason::PreflightUnknown.threshold_s();
-    let overdue = now.0.duration_since(since).as_secs() >= limit_s;
-    let version = next.desired.as_ref().map_or("", |d| d.version.as_str());
-    Rows {
-        preflight: preflight_row(preflight),
-        ready,
-        reconciling: Row::new(
-            True,
-            R::WaitingForPreflight,
-            format!("{version} waits for answers; {first}"),
-        ),
-        stalled: if overdue {
-            Row::stalled(StalledReason::PreflightUnknown, first)
-        } else {
-            Row::not_stalled()
-        },
-        wake_at: earliest(
-            plan.wake_at,
-            since.checked_add(SignedDuration::from_secs(limit_s)).ok().filter(|at| *at > now.0),
-        ),
-    }
-}
-
-fn running(
-    next: &ClusterVersionShadowStatus,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    outcomes: &[Outcome],
-    now: &Time,
-) -> Rows {
-    let version = next.desired.as_ref().map_or("", |d| d.version.as_str());
-    let from = next.current.as_ref().map_or("nothing", |c| c.version.as_str());
-    let blockers: Vec<(&str, &Blocker)> = next
-        .stages
-        .iter()
-        .flat_map(|s| &s.operations)
-        .filter_map(|o| o.blocker.as_ref().map(|b| (o.name.as_str(), b)))
-        .collect();
-    let stalled = match blockers.iter().find(|(_, b)| lasted(b, now)) {
-        Some((name, blocker)) => {
-            Row::stalled(blocker.reason, &format!("{name}: {}", blocker.message))
-        }
-        None => cluster_step_blocked(plan, outcomes).unwrap_or_else(Row::not_stalled),
-    };
-    let due = blockers.iter().filter(|(_, b)| !lasted(b, now)).filter_map(|(_, b)| {
-        b.since.0.checked_add(SignedDuration::from_secs(b.reason.threshold_s())).ok()
+/// What the installed release could not be given: a customisation that does not apply.
+fn upkeep_note(outcomes: &[Outcome]) -> String {
+    let blocked = outcomes.iter().find_map(|o| match &o.result {
+        StepResult::Blocked { message, .. } => Some(format!("{}: {message}", o.subject)),
+        StepResult::Done | StepResult::Waiting(_) => None,
     });
-    let note = refusal_note(plan);
-    let waits = waits_for(next, plan, outcomes);
-    let message = if note.is_empty() { waits } else { format!("{waits}; {note}") };
-    // The preflight is frozen while the upgrade runs: what it said when it began stands.
-    let frozen = next.preflight.as_ref().filter(|p| p.version == version);
-    Rows {
-        preflight: match frozen {
-            Some(preflight) => Row::new(True, R::Passed, passed_message(preflight)),
-            None => Row::new(True, R::Passed, version),
-        },
-        ready: Row::new(False, R::Upgrading, format!("moving from {from} to {version}")),
-        reconciling: Row::new(True, R::Upgrading, message),
-        stalled,
-        wake_at: due.min().filter(|at| *at > snapshot.now),
-    }
-}
-
-/// Steps about the cluster itself have no operation that could show what blocks them.
-fn cluster_step_blocked(plan: &Plan, outcomes: &[Outcome]) -> Option<Row> {
-    let about_cluster =
-        plan.steps.iter().any(|s| !matches!(s, Step::Apply(_) | Step::Remove { .. }));
-    outcomes.iter().filter(|_| about_cluster).find_map(|o| match &o.result {
-        StepResult::Blocked { reason, message } if reason.threshold_s() == 0 => {
-            Some(Row::stalled(*reason, message))
-        }
-        StepResult::Blocked { .. } | StepResult::Done | StepResult::Waiting(_) => None,
-    })
-}
-
-fn waits_for(next: &ClusterVersionShadowStatus, plan: &Plan, outcomes: &[Outcome]) -> String {
-    let done = next.stages.iter().filter(|s| s.phase == api::objects::Phase::Finished).count();
-    let all = next.stages.len();
-    let running = next.stages.iter().find(|s| !s.message.is_empty());
-    if let Some(stage) = running {
-        return format!("{done} of {all} stages finished; stage {}: {}", stage.name, stage.message);
-    }
-    let of_outcome = outcomes.iter().find_map(|o| match &o.result {
-        StepResult::Waiting(message) | StepResult::Blocked { message, .. } => Some(message.clone()),
-        StepResult::Done => None,
-    });
-    let what = of_outcome.or_else(|| {
-        plan.steps.first().map(|step| match step {
-            Step::BeginModule { .. } => "the cluster is marked as upgrading".to_owned(),
-            Step::Apply(apply) => format!("{} is applied", apply.component.name),
-            Step::Prune { name, .. } => format!("objects that {name} no longer has are deleted"),
-            Step::Remove { name } => format!("{name} is removed"),
-            Step::ReleasePatch { name } => format!("ResourcePatch {name} is let go"),
-            Step::Finish { .. } => "the platform is marked as complete".to_owned(),
-        })
-    });
-    let what = what.unwrap_or_else(|| "the first stage begins".to_owned());
-    format!("{done} of {all} stages finished; {what}")
+    blocked.unwrap_or_default()
 }

@@ -22,14 +22,17 @@ pub(super) fn update(
     let installed = snapshot.app_releases.value().unwrap_or(&empty);
     let release = snapshot.desired_release.value();
     for operation in next.stages.iter_mut().flat_map(|s| &mut s.operations) {
-        let outcome = outcomes.iter().find(|o| o.subject == operation.name).map(|o| &o.result);
-        let is_step = plan.steps.iter().any(|s| {
-            matches!(s, Step::Apply(_) | Step::Remove { .. }) && s.subject() == operation.name
-        });
-        let shown = release.is_some_and(|r| stages::is_finished(operation, r, &image, installed));
-        if shown || (is_step && outcome == Some(&StepResult::Done)) {
+        let is_step = plan.steps.iter().any(|s| is_step_of(s, operation));
+        let outcome = outcomes.iter().find(|o| is_step && o.subject == operation.name);
+        let outcome = outcome.map(|o| &o.result);
+        let shown =
+            release.is_some_and(|r| stages::is_finished(snapshot, operation, r, &image, installed));
+        if plan.obstacle.is_none() {
+            end_obstacle(operation, outcome);
+        }
+        if shown || outcome == Some(&StepResult::Done) {
             finish(operation, &now);
-        } else if is_step {
+        } else if is_step || plan.begins.contains(&operation.name) {
             run(operation, outcome, release, &now);
         }
     }
@@ -38,6 +41,32 @@ pub(super) fn update(
     }
     for stage in &mut next.stages {
         sum_up(stage, &now);
+    }
+}
+
+/// Whether a step does what an operation is about.
+fn is_step_of(step: &Step, operation: &Operation) -> bool {
+    matches!(step, Step::Apply(_) | Step::Remove { .. }) && step.subject() == operation.name
+}
+
+/// What stood in the way of the whole upgrade ends with its cause, unless the operation itself
+/// still meets it.
+fn end_obstacle(operation: &mut Operation, outcome: Option<&StepResult>) {
+    let ended = operation.blocker.take_if(|blocker| {
+        let of_upgrade = matches!(
+            blocker.reason,
+            StalledReason::ReleaseUnavailable
+                | StalledReason::ReleaseInvalid
+                | StalledReason::PreflightFailed
+                | StalledReason::ClusterUnreachable
+        );
+        let met_again = matches!(
+            outcome, Some(StepResult::Blocked { reason, .. }) if *reason == blocker.reason
+        );
+        of_upgrade && !met_again
+    });
+    if ended.is_some() {
+        operation.message.clear();
     }
 }
 
