@@ -127,6 +127,8 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
             Step::Prune { name, allowed } => prune::prune(self, name, allowed).await,
             Step::Remove { name } => prune::remove(self, name).await,
             Step::ReleasePatch { name } => record::release_patch(self, name).await,
+            Step::ReportPatch { name, message } => record::report_patch(self, name, message).await,
+            Step::ReportDrift(apply) => component::report_drift(self, apply).await,
         };
         let result = match result {
             Ok(()) => StepResult::Done,

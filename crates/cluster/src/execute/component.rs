@@ -72,6 +72,18 @@ async fn attempt<A: ApiServer, R: Renderer, C: Contents>(
     record.complete(executor, step, &rendered, &plan).await
 }
 
+/// Looks for fields of an installed component that others changed; nothing is corrected.
+pub(super) async fn report_drift<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    step: &ApplyStep,
+) -> Result<(), Stop> {
+    let mut record = Record::read(executor, &step.component.name).await?;
+    let registry = access::registry(executor).await?;
+    let rendered = render(executor, step, &registry, &mut record).await?;
+    let live = objects::live(executor, &step.component.name, &rendered.objects).await?;
+    record.drifted(executor, apply::drift(&rendered.objects, &live)).await
+}
+
 async fn render<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     step: &ApplyStep,

@@ -125,6 +125,23 @@ impl Record {
         self.write(executor, status).await
     }
 
+    /// What others changed of the installed component since it was applied.
+    pub(super) async fn drifted<A: ApiServer, R: Renderer, C: Contents>(
+        &mut self,
+        executor: &Executor<'_, A, R, C>,
+        drift: Vec<String>,
+    ) -> Result<(), Stop> {
+        if self.status.drift == drift && self.status.drift_time.is_some() {
+            return Ok(());
+        }
+        let status = AppReleaseStatus {
+            drift,
+            drift_time: Some(api::time(executor.now)),
+            ..self.status.clone()
+        };
+        self.write(executor, status).await
+    }
+
     /// Objects are gone, or are not ours any more.
     pub(super) async fn forget<A: ApiServer, R: Renderer, C: Contents>(
         &mut self,
@@ -238,6 +255,15 @@ fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppRe
         path: component.path().to_owned(),
         lifecycle: component.lifecycle,
     }
+}
+
+/// A ResourcePatch that is not in force says so.
+pub(super) async fn report_patch<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    name: &str,
+    message: &str,
+) -> Result<(), Stop> {
+    patch_status(executor, name, ResourcePatchPhase::Pending, message).await
 }
 
 async fn patches_active<A: ApiServer, R: Renderer, C: Contents>(

@@ -1,0 +1,127 @@
+//! The cluster version operator: watches, holds the Lease, and makes one round after the other:
+//! observe, plan, execute, status.
+//!
+//! It decides nothing about an upgrade; that is the planner's.
+
+pub mod events;
+pub mod http;
+pub mod lease;
+pub mod manifests;
+pub mod metrics;
+pub mod releases;
+pub mod round;
+pub mod settings;
+mod status_writer;
+pub mod triggers;
+
+use crate::lease::{Election, Leadership};
+use crate::settings::Settings;
+use anyhow::Context as _;
+use cluster::Live;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Logs go to standard error, one JSON object a line.
+pub fn logs(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).json().with_writer(std::io::stderr).init();
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// When it cannot start: no API server configuration, no port.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let config = settings.kube_config().await?;
+    let server = Live::new(config).context("the configuration of the API server cannot be used")?;
+    let metrics = Arc::new(metrics::Metrics::new());
+    let pulse = Arc::new(http::Pulse::new());
+    let (stop, stopped) = watch::channel(false);
+    let (resign, resigned) = watch::channel(false);
+    let election = Election::new(server.clone(), settings.lease());
+    let leadership = election.leadership();
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    tracing::info!(identity = settings.identity, version = %settings.cvo_version, listen = %settings.listen, "started");
+    let http = tokio::spawn(http::serve(
+        listener,
+        Arc::clone(&metrics),
+        Arc::clone(&pulse),
+        stopped.clone(),
+    ));
+    let triggers =
+        triggers::Triggers::start(server.client(), Arc::clone(&pulse), settings.cluster.clone());
+    let mut election = tokio::spawn(election.run(resigned));
+    // Rounds run in this task: they borrow, and a panic of theirs ends the process.
+    let rounds = rounds(server, settings, leadership, triggers, metrics, stopped);
+    tokio::pin!(rounds);
+    tokio::select! {
+        () = &mut rounds => anyhow::bail!("the rounds ended unexpectedly"),
+        ended = &mut election => {
+            ended.context("the election ended unexpectedly")?;
+            anyhow::bail!("the election ended unexpectedly");
+        }
+        told = told_to_stop() => told?,
+    }
+    // Writes drain first; only then may another one lead.
+    stop.send(true).ok();
+    if tokio::time::timeout(Duration::from_secs(20), rounds).await.is_err() {
+        tracing::warn!("the last round did not end in time");
+    }
+    resign.send(true).ok();
+    election.await.context("the election ended unexpectedly")?;
+    http.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Rounds while this process leads.
+async fn rounds(
+    server: Live,
+    settings: Settings,
+    leadership: Leadership,
+    mut triggers: triggers::Triggers,
+    metrics: Arc<metrics::Metrics>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let server = server.behind(Arc::new(leadership.clone()));
+    let rounds = round::Rounds::new(server, &settings, Arc::clone(&metrics));
+    let mut due = Some(tokio::time::Instant::now());
+    while !*stopped.borrow() {
+        tokio::select! {
+            () = triggers.changed() => {}
+            () = sleep_until(due) => {}
+            _ = stopped.changed() => break,
+        }
+        let leads = leadership.leads();
+        metrics.leader(leads);
+        if !leads {
+            // A follower looks again soon: it may have become the leader.
+            due = Some(tokio::time::Instant::now() + Duration::from_millis(500));
+            continue;
+        }
+        let wait = rounds.run(jiff::Timestamp::now()).await;
+        due = Some(tokio::time::Instant::now() + wait);
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

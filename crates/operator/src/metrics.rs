@@ -1,0 +1,142 @@
+//! What is counted and measured.
+
+use api::objects::{ClusterVersionShadowStatus, Phase};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Condition {
+    condition: String,
+    reason: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VersionLabels {
+    r#type: &'static str,
+    version: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckLabels {
+    check: String,
+    state: &'static str,
+}
+
+/// Every metric of the operator.
+pub struct Metrics {
+    registry: Registry,
+    rounds: Family<Outcome, Counter>,
+    duration: Histogram,
+    leader: Gauge,
+    conditions: Family<Condition, Gauge>,
+    versions: Family<VersionLabels, Gauge>,
+    checks: Family<CheckLabels, Gauge>,
+    operations: Family<Outcome, Gauge>,
+}
+
+impl Metrics {
+    /// Metrics of a process that has done nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("cvo");
+        let metrics = Self {
+            rounds: Family::default(),
+            duration: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0]),
+            leader: Gauge::default(),
+            conditions: Family::default(),
+            versions: Family::default(),
+            checks: Family::default(),
+            operations: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register("rounds", "Rounds by outcome", metrics.rounds.clone());
+        registry.register_with_unit(
+            "round_duration",
+            "Time of a round",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register("leader", "1 where this replica leads", metrics.leader.clone());
+        registry.register("condition", "1 where a condition is True", metrics.conditions.clone());
+        registry.register(
+            "version",
+            "Current and desired Distribution Version",
+            metrics.versions.clone(),
+        );
+        registry.register("check", "Preflight checks by state", metrics.checks.clone());
+        registry.register(
+            "operations",
+            "Operations of the upgrade by phase",
+            metrics.operations.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// A round ended.
+    pub fn round(&self, succeeded: bool, duration: Duration) {
+        let outcome = if succeeded { "success" } else { "failure" };
+        self.rounds.get_or_create(&Outcome { outcome }).inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// Whether this replica leads.
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// What the status says.
+    pub fn status(&self, status: &ClusterVersionShadowStatus) {
+        self.conditions.clear();
+        for condition in &status.conditions {
+            let labels =
+                Condition { condition: condition.type_.clone(), reason: condition.reason.clone() };
+            self.conditions.get_or_create(&labels).set(i64::from(condition.status == "True"));
+        }
+        self.versions.clear();
+        for (kind, version) in [("current", &status.current), ("desired", &status.desired)] {
+            if let Some(version) = version {
+                let labels = VersionLabels { r#type: kind, version: version.version.clone() };
+                self.versions.get_or_create(&labels).set(1);
+            }
+        }
+        self.checks.clear();
+        for check in status.preflight.iter().flat_map(|p| &p.checks) {
+            let labels = CheckLabels { check: check.name.clone(), state: check.state.as_str() };
+            self.checks.get_or_create(&labels).set(1);
+        }
+        let operations: Vec<Phase> =
+            status.stages.iter().flat_map(|s| &s.operations).map(|o| o.phase).collect();
+        for phase in [Phase::Pending, Phase::Running, Phase::Finished, Phase::Failed] {
+            let count = operations.iter().filter(|p| **p == phase).count();
+            let labels = Outcome { outcome: phase.as_str() };
+            self.operations.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// When a metric cannot be written as text.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
