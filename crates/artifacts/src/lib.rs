@@ -11,3 +11,5 @@ pub mod digest;
 pub mod layout;
 pub mod oci;
 pub mod package;
+pub mod registry;
+pub mod sync;

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use api::Release;
 use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
 use artifacts::build::{ImageBuilder, LayoutWriter, Tree, product_image, tgz, write_package};
+use artifacts::registry::{Credentials, Registry, Retry, Settings};
+use sandbox::registry::Access;
+use sandbox::toolchain::{Tool, Toolchain};
+use sandbox::{Narrator, TestRegistry};
 
 pub(crate) const RELEASE: &str = "
 formatVersion: 1
@@ -85,4 +90,57 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// A registry of the real kind, on loopback; it ends with this value.
+pub(crate) struct Platform {
+    pub(crate) server: TestRegistry,
+    _folder: tempfile::TempDir,
+}
+
+impl Platform {
+    pub(crate) async fn start() -> Self {
+        provide_tls();
+        let set = |name: &str| std::env::var_os(name);
+        let cache =
+            sandbox::default_cache(set("XDG_CACHE_HOME").as_deref(), set("HOME").as_deref());
+        let toolchain = Toolchain::new(&cache.unwrap(), Narrator::silent());
+        let program = toolchain.build(&Tool::registry()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let server = TestRegistry::start(&program, &folder.path().join("registry")).await.unwrap();
+        Self { server, _folder: folder }
+    }
+
+    /// How to reach it with the account that may push; few and short waits.
+    pub(crate) fn settings(&self) -> Settings {
+        let account = &self.server.credentials().push;
+        let mut settings = Settings::new(self.server.address());
+        settings.ca = Some(fs::read(self.server.authority()).unwrap());
+        settings.credentials = Some(Credentials {
+            username: account.name.clone(),
+            password: account.password.clone(),
+        });
+        settings.retry = quick();
+        settings
+    }
+
+    pub(crate) fn client(&self) -> Registry {
+        Registry::new(self.settings()).unwrap()
+    }
+
+    /// The requests since the number `from`, and their number.
+    pub(crate) fn requests(&self, from: usize) -> Vec<Access> {
+        self.server.access_log().unwrap().split_off(from)
+    }
+}
+
+pub(crate) fn quick() -> Retry {
+    let wait = Duration::from_millis(20);
+    Retry { attempts: 5, first: wait, longest: wait * 5, seed: 1 }
+}
+
+/// TLS as the programs install it first.
+pub(crate) fn provide_tls() {
+    // The second test of this process finds it installed.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
 }
