@@ -3,6 +3,11 @@
 //!
 //! Must not decide what is asked for or shown.
 
+mod refusals;
+mod watch;
+
+pub(crate) use watch::Look;
+
 use crate::arguments::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -10,21 +15,14 @@ use crate::foreign::{cleaned, plain};
 use crate::kubeconfig;
 use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE};
 use api::{ClusterVersionShadow, ProductBase, ProductManifest};
-use futures::{Stream, StreamExt};
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, core::Status};
+use kube::{Api, Client, Resource};
+use refusals::{Call, failure, unreachable_at};
 use std::future::Future;
 use std::time::Duration;
 
 /// Field manager of what `ac` writes.
 const MANAGER: &str = "ac";
-/// Seconds after which a watch is begun anew, so that a dead connection is noticed.
-const WATCH_SECONDS: u32 = 25;
-/// Pause before a watch that failed is begun anew.
-const RETRY: Duration = Duration::from_secs(2);
 /// Longest list that is read; the platform has a handful of releases and at most 1,000 clusters.
 const LIST_LIMIT: u32 = 1_000;
 
@@ -35,46 +33,6 @@ pub(crate) struct ApiServer {
     context: String,
     globals: Vec<String>,
     timeout: Duration,
-}
-
-/// What a call is about, for the words of its failure.
-struct Call {
-    verb: &'static str,
-    resource: String,
-    namespace: Option<&'static str>,
-}
-
-impl Call {
-    fn of<K: Resource<DynamicType = ()>>(verb: &'static str, namespaced: bool) -> Self {
-        let (plural, group) = (K::plural(&()), K::group(&()));
-        let namespace = namespaced.then_some(NAMESPACE);
-        Self { verb, resource: format!("{plural}.{group}"), namespace }
-    }
-}
-
-/// The same pause before every new attempt: a person waits for the API server to come back.
-struct Steady;
-
-impl Iterator for Steady {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(RETRY)
-    }
-}
-
-impl Backoff for Steady {
-    fn reset(&mut self) {}
-}
-
-/// A look at an object while it is watched.
-pub(crate) enum Look {
-    /// It is there, as it is now.
-    Now(Box<ClusterVersionShadow>),
-    /// It is gone.
-    Gone,
-    /// It cannot be seen at the moment.
-    Lost(Failure),
 }
 
 impl ApiServer {
@@ -90,11 +48,7 @@ impl ApiServer {
         config.connect_timeout = Some(connection.request_timeout);
         config.write_timeout = Some(connection.request_timeout);
         let context = chosen.context;
-        let unusable = |source: kube::Error| Failure::Unreachable {
-            server: server.clone(),
-            context: context.clone(),
-            source: Box::new(source),
-        };
+        let unusable = |source: kube::Error| unreachable_at(&server, &context, Box::new(source));
         let client = Client::try_from(config).map_err(unusable)?;
         let timeout = connection.request_timeout;
         Ok(Self { client, server, context, globals: chosen.globals, timeout })
@@ -107,38 +61,10 @@ impl ApiServer {
     pub(crate) async fn shadow(&self, cluster: &str) -> Result<ClusterVersionShadow, Failure> {
         let api = self.namespaced::<ClusterVersionShadow>();
         let call = Call::of::<ClusterVersionShadow>("get", true);
-        match self.call(&call, api.get_opt(cluster)).await? {
+        match self.optional(&call, api.get(cluster)).await? {
             Some(found) => cleaned(&found),
             None => Err(self.no_shadow(cluster).await?),
         }
-    }
-
-    /// The ClusterVersionShadow of a cluster, from now on. Ends never; tries again by itself.
-    pub(crate) fn watch_shadow(&self, cluster: &str) -> impl Stream<Item = Look> + Send + use<> {
-        let fields = format!("metadata.name={cluster}");
-        let config = watcher::Config::default().fields(&fields).timeout(WATCH_SECONDS);
-        let events = watcher(self.namespaced::<ClusterVersionShadow>(), config).backoff(Steady);
-        let (server, context) = (self.server.clone(), self.context.clone());
-        let mut seen = false;
-        events.filter_map(move |event| {
-            let look = match event {
-                Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                    seen = true;
-                    Some(
-                        cleaned(&object)
-                            .map_or_else(Look::Lost, |shadow| Look::Now(Box::new(shadow))),
-                    )
-                }
-                Ok(Event::Init) => {
-                    seen = false;
-                    None
-                }
-                Ok(Event::Delete(_)) => Some(Look::Gone),
-                Ok(Event::InitDone) => (!seen).then_some(Look::Gone),
-                Err(error) => Some(Look::Lost(watch_failure(error, &server, &context))),
-            };
-            std::future::ready(look)
-        })
     }
 
     /// Names of the clusters that have a ClusterVersionShadow.
@@ -175,15 +101,17 @@ impl ApiServer {
     pub(crate) async fn manifests(&self) -> Result<Vec<ProductManifest>, Failure> {
         let api = self.all::<ProductManifest>();
         let call = Call::of::<ProductManifest>("list", false);
-        let list = self.call(&call, api.list(&ListParams::default().limit(LIST_LIMIT))).await?;
-        list.items.iter().map(cleaned).collect()
+        let params = ListParams::default().limit(LIST_LIMIT);
+        let asked = api.list(&params);
+        let found = self.optional(&call, asked).await?;
+        found.iter().flat_map(|list| &list.items).map(cleaned).collect()
     }
 
     /// A ProductManifest.
     pub(crate) async fn manifest(&self, name: &str) -> Result<Option<ProductManifest>, Failure> {
         let api = self.all::<ProductManifest>();
         let call = Call::of::<ProductManifest>("get", false);
-        let found = self.call(&call, api.get_opt(name)).await?;
+        let found = self.optional(&call, api.get(name)).await?;
         found.as_ref().map(cleaned).transpose()
     }
 
@@ -228,7 +156,7 @@ impl ApiServer {
         let call = Call::of::<ProductBase>("get", false);
         let (server, context) = (&self.server, &self.context);
         let prepare = "run: bash upgrade.sh from the extracted core package directory";
-        match self.call(&call, api.get_opt(PRODUCT_BASE)).await {
+        match self.optional(&call, api.get(PRODUCT_BASE)).await {
             Ok(Some(_)) => Ok(Failure::refused(
                 "the platform is not prepared for upgrades: its cluster version operator has published nothing yet",
                 vec![prepare.to_owned()],
@@ -275,6 +203,19 @@ impl ApiServer {
         Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()))
     }
 
+    /// A call whose object may be missing, or its kind: a 404 need not come as a Status.
+    async fn optional<T>(
+        &self,
+        call: &Call,
+        asked: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<Option<T>, Failure> {
+        match self.call(call, asked).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Failure::Answer { code: 404, .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn call<T>(
         &self,
         call: &Call,
@@ -289,47 +230,5 @@ impl ApiServer {
                 seconds: self.timeout.as_secs(),
             }),
         }
-    }
-}
-
-fn failure(error: kube::Error, call: &Call, server: &str, context: &str) -> Failure {
-    match error {
-        kube::Error::Api(status) => answered(&status, call, server, context),
-        kube::Error::SerdeError(source) => Failure::Malformed(source),
-        other => Failure::Unreachable {
-            server: server.to_owned(),
-            context: context.to_owned(),
-            source: Box::new(other),
-        },
-    }
-}
-
-fn answered(status: &Status, call: &Call, server: &str, context: &str) -> Failure {
-    let answer = plain(&status.message);
-    match status.code {
-        401 => Failure::Unauthorized { server: server.to_owned(), context: context.to_owned() },
-        403 => Failure::Forbidden {
-            verb: call.verb,
-            resource: call.resource.clone(),
-            namespace: call.namespace,
-            answer,
-        },
-        code => Failure::Answer { verb: call.verb, resource: call.resource.clone(), code, answer },
-    }
-}
-
-fn watch_failure(error: watcher::Error, server: &str, context: &str) -> Failure {
-    let call = |verb| Call::of::<ClusterVersionShadow>(verb, true);
-    match error {
-        watcher::Error::InitialListFailed(error) => failure(error, &call("list"), server, context),
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            failure(error, &call("watch"), server, context)
-        }
-        watcher::Error::WatchError(status) => answered(&status, &call("watch"), server, context),
-        error @ watcher::Error::NoResourceVersion => Failure::Unreachable {
-            server: server.to_owned(),
-            context: context.to_owned(),
-            source: Box::new(error),
-        },
     }
 }

@@ -51,7 +51,9 @@ pub(crate) async fn run(
     // What is wrong with the command line is told before any server is asked.
     let wish = match &adm {
         Adm::Upgrade(upgrade) => request::wish(upgrade, environment)?,
-        Adm::Release(_) => None,
+        Adm::Release(Release::ImportManifest(flags)) => {
+            request::well_formed(&flags.version, "--version").map(|_version| None)?
+        }
     };
     let server = ApiServer::connect(&arguments.connection, environment).await?;
     let mut session = Session { server, environment, printer };

@@ -140,7 +140,10 @@ impl Table {
     /// The table as text. An empty cell before the last column shows a dash.
     #[must_use]
     pub fn text(&self, look: Look) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        // A last column that nobody filled is only noise.
+        let filled = |row: &Vec<Cell>| row.iter().rposition(|cell| !cell.text.is_empty());
+        let bodies = self.rows.iter().skip(1).filter_map(filled).max();
+        let columns = bodies.map_or(0, |last| last + 1);
         let width = |column: usize| {
             let cell = |row: &Vec<Cell>| row.get(column).map_or(0, |cell| cell.text.width());
             self.rows.iter().map(cell).max().unwrap_or(0)
@@ -148,7 +151,7 @@ impl Table {
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut out = String::new();
         for row in &self.rows {
-            out.push_str(&self.line(look, &widths, row));
+            out.push_str(&self.line(look, &widths, &row[..columns.min(row.len())]));
         }
         out
     }

@@ -20,6 +20,14 @@ use api::conditions::ConditionStatus;
 use api::{CheckState, ConditionType, Phase};
 use jiff::Timestamp;
 
+/// What the operator answers to a request: the verdict and what wants attention.
+#[must_use]
+pub fn answer(assessment: &Assessment, view: &View<'_>) -> String {
+    let attention = view.attention(assessment);
+    let end = if attention.is_empty() { "" } else { "\n" };
+    format!("{}{attention}{end}", view.verdict(assessment))
+}
+
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {

@@ -5,6 +5,7 @@
 
 use super::{Assessment, State};
 use api::checks::CheckReason;
+use api::names::{CVO, NAMESPACE};
 use api::{CheckState, ConditionType, Operation, Phase, StalledReason, Time};
 
 /// Commands of the documents that a message may end with.
@@ -65,18 +66,29 @@ impl Assessment {
         all.extend(operations);
         all.extend(self.request_not_taken());
         all.extend(self.checks());
-        if self.unobserved && self.state != State::Requested && self.state != State::NoResult {
-            all.push(Attention {
-                kind: Kind::Waiting,
-                subject: "cluster version operator".to_owned(),
-                reason: String::new(),
-                message: "has not looked at the newest request yet; what follows speaks of the one before".to_owned(),
-                remedy: String::new(),
-                since: None,
-            });
-        }
+        all.extend(self.silent_operator());
         all.sort_by_key(|item| item.kind);
         all
+    }
+
+    /// The operator has not answered, or has answered an older request.
+    fn silent_operator(&self) -> Option<Attention> {
+        let message = match self.state {
+            State::NoResult => "has written no status of this cluster; see whether it runs",
+            State::Requested => "has not taken the request up; see whether it runs",
+            _ if self.unobserved => {
+                "has not looked at the newest request; the rest speaks of the one before"
+            }
+            _ => return None,
+        };
+        Some(Attention {
+            kind: Kind::Waiting,
+            subject: "cluster version operator".to_owned(),
+            reason: String::new(),
+            message: message.to_owned(),
+            remedy: format!("kubectl -n {NAMESPACE} get deployment {CVO}"),
+            since: None,
+        })
     }
 
     /// The Stalled condition, unless a check or an operation says the same with more detail.
@@ -186,6 +198,10 @@ impl Assessment {
 
     /// The remedy of the closed table, for this cluster: the table speaks of global.
     fn remedy(&self, reason: StalledReason) -> String {
+        // It names the command whose output this is.
+        if matches!(reason, StalledReason::PreflightFailed | StalledReason::PreflightUnknown) {
+            return String::new();
+        }
         let cluster = &self.cluster;
         reason
             .remedy()

@@ -9,6 +9,7 @@ use crate::assessment::{Assessment, State};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::offer;
+use crate::render::{self, Detail};
 use api::{ClusterVersionShadow, Version};
 use std::time::Duration;
 
@@ -201,20 +202,23 @@ fn tell(
             hints.into_iter().filter(|hint| !hint.is_empty()).collect(),
         ));
     }
+    let follow = follow(answered, program);
+    let view = session.view(Detail::Brief);
     let next = match answered.state {
         _ if answered.unobserved => {
-            "The cluster version operator has not answered yet; nothing has changed.".to_owned()
+            "The cluster version operator has not answered yet; nothing has changed.\n".to_owned()
         }
-        State::Upgrading | State::Stalled => "The upgrade has begun.".to_owned(),
-        State::Blocked => "Preflight failed: nothing changes until it passes.".to_owned(),
-        State::AtTarget if accepted => format!("Cluster {} is at {version}.", answered.cluster),
-        _ => "Preflight runs next; nothing has changed yet.".to_owned(),
+        State::Upgrading => "The upgrade has begun.\n".to_owned(),
+        _ => render::answer(answered, &view),
     };
-    let follow = follow(answered, program);
-    session.printer.data(&format!("{next}\n{follow}"))?;
+    session.printer.data(&format!("{next}{follow}"))?;
     Ok(0)
 }
 
 fn follow(assessment: &Assessment, program: &str) -> String {
-    format!("Follow: {} --watch\n", assessment.status_command(program))
+    let command = assessment.status_command(program);
+    match assessment.state.exit_code() {
+        0 => format!("More: {command}\n"),
+        _ => format!("Follow: {command} --watch\n"),
+    }
 }

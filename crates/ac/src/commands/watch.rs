@@ -38,7 +38,8 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let mut watched = Watched::new(flags, session);
     if watched.take(&shadow, session)? {
-        return watched.end(session, 0);
+        watched.end(session)?;
+        return Ok(0);
     }
     let end = flags.timeout.map(|limit| Instant::now() + limit);
     let mut looks = Box::pin(session.server.watch_shadow(&watched.cluster));
@@ -56,7 +57,8 @@ pub(super) async fn run(
             Turn::Look(Look::Now(shadow)) => {
                 watched.found(session);
                 if watched.take(&shadow, session)? {
-                    return watched.end(session, 0);
+                    watched.end(session)?;
+                    return Ok(0);
                 }
             }
             Turn::Look(Look::Gone) => {
@@ -75,12 +77,11 @@ pub(super) async fn run(
             }
             Turn::Tick => watched.draw(session)?,
             Turn::TimeOver => {
-                let code = watched.end(session, 1)?;
-                session
-                    .printer
-                    .note("error: the time of --timeout is over; the upgrade goes on by itself");
-                session.printer.note(&format!("hint: {}", watched.command(session)));
-                return Ok(code);
+                watched.end(session)?;
+                return Err(Failure::refused(
+                    "the time of --timeout is over; the upgrade goes on by itself",
+                    vec![format!("look again: {}", watched.command(session))],
+                ));
             }
             Turn::Interrupted => {
                 session.printer.note("Stopped following; the upgrade goes on by itself.");
@@ -175,7 +176,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Shows the whole status a last time.
-    fn end(&self, session: &mut Session<'_, '_>, code: u8) -> Result<u8, Failure> {
+    fn end(&self, session: &mut Session<'_, '_>) -> Result<(), Failure> {
         let machine = matches!(self.flags.output, Some(Output::Json | Output::Yaml));
         // A program has had the last document already.
         if let (Some(now), false) = (&self.last, machine) {
@@ -183,7 +184,7 @@ impl<'a> Watched<'a> {
             let before = if self.redraw { CLEAR } else { "\n" };
             session.printer.data(&format!("{before}{text}"))?;
         }
-        Ok(code)
+        Ok(())
     }
 
     fn lost(&mut self, failure: &Failure, session: &mut Session<'_, '_>) {

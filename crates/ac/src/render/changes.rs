@@ -1,6 +1,7 @@
 //! What changed between two looks at a cluster, one line a change.
 
 use crate::assessment::{Assessment, State};
+use api::checks::CheckReason;
 use api::{ConditionType, Operation, Stage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,7 +34,9 @@ fn checks(before: &Assessment, after: &Assessment, lines: &mut Vec<String>) {
         // A run that passes is told by its condition; only what is new or differs is a line.
         let news = !same && (!old.is_empty() || check.state != api::CheckState::Passed);
         if news {
-            let text = [check.reason.as_str(), &check.message];
+            let expected = check.reason == CheckReason::AsExpected;
+            let reason = if expected { "" } else { check.reason.as_str() };
+            let text = [reason, &check.message];
             lines.push(sentence(&format!("check {}: {}", check.name, check.state), &text));
         }
     }
@@ -62,7 +65,12 @@ fn stages(before: &Assessment, after: &Assessment, lines: &mut Vec<String>) {
 fn operation_change(stage: &str, was: Option<&Operation>, is: &Operation) -> Option<String> {
     let blank = Operation::default();
     let was = was.unwrap_or(&blank);
-    if (was.phase, &was.message, &was.blocker) == (is.phase, &is.message, &is.blocker) {
+    // Since when it is blocked is no news.
+    let blocked = |operation: &Operation| {
+        operation.blocker.as_ref().map(|blocker| (blocker.reason, blocker.message.clone()))
+    };
+    let same = (was.phase, &was.message) == (is.phase, &is.message);
+    if same && blocked(was) == blocked(is) {
         return None;
     }
     let (phase, action) = (is.phase.as_str(), is.action.as_str());

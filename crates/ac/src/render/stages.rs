@@ -58,16 +58,20 @@ fn operations_of(stage: &Stage, view: &View<'_>) -> String {
         Phase::Pending => !brief || stage.phase == Phase::Running,
         Phase::Running | Phase::Failed => true,
     };
+    let operations: Vec<&Operation> = stage.operations.iter().filter(shown).collect();
     let mut out = String::new();
-    if !stage.message.is_empty() && stage.phase != Phase::Finished {
+    // What an operation says of itself is not said twice.
+    let said = |o: &&&Operation| !o.message.is_empty() && stage.message.contains(&o.message);
+    let repeated = operations.iter().any(|operation| said(&operation));
+    if !stage.message.is_empty() && stage.phase != Phase::Finished && !repeated {
         out.push_str(&view.look.prose(Tone::Plain, "         ", 9, &stage.message));
     }
     let mut table =
         Table::new(9, &["NAME", "ACTION", "CURRENT", "TARGET", "PHASE", "ELAPSED", "MESSAGE"]);
-    let operations: Vec<&Operation> = stage.operations.iter().filter(shown).collect();
     for operation in &operations {
-        // What a blocker says stands above already, with its remedy.
-        let message = if operation.blocker.is_some() { "" } else { &operation.message };
+        // What a blocker says stands above already, with its remedy; the rest is said here.
+        let blocked = operation.blocker.as_ref().is_some_and(|b| b.message == operation.message);
+        let message = if blocked { "" } else { &operation.message };
         table.row(vec![
             operation.name.as_str().into(),
             operation.action.as_str().into(),

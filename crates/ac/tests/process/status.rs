@@ -1,0 +1,60 @@
+//! `ac adm upgrade status` and `ac adm upgrade` on a server.
+
+use super::*;
+
+#[test]
+fn plain_status_answers_zero_and_exit_code_the_state() {
+    for (name, code) in [
+        ("idle", 0),
+        ("completed", 0),
+        ("retrying", 3),
+        ("running", 3),
+        ("stalled_image_pull", 4),
+        ("no_status", 5),
+    ] {
+        let server = platform(name, Vec::new());
+        let shell = Shell::at(&server);
+        let plain = shell.run("adm upgrade status");
+        assert_eq!((plain.code, plain.stderr.as_str()), (0, ""), "{name}");
+        assert!(plain.stdout.starts_with("Cluster global"), "{name}");
+        assert_eq!(shell.run("adm upgrade status --exit-code").code, code, "{name}");
+        assert!(server.changes().is_empty());
+    }
+}
+
+#[test]
+fn no_escape_leaves_where_stdout_is_no_terminal() {
+    let server = platform("hostile", Vec::new());
+    let ran = Shell::at(&server).run("adm upgrade status --verbose");
+    assert!(!ran.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn json_is_one_document_and_nothing_else() {
+    let server = platform("stalled_image_pull", Vec::new());
+    let shell = Shell::at(&server);
+    let ran = shell.run("adm upgrade status -o json --exit-code");
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, json["kind"].as_str()), (4, Some("UpgradeStatus")));
+    assert_eq!(json["apiVersion"], "ac.acp.io/v1");
+    assert_eq!(json["attention"][0]["reason"], "ImagePullFailed");
+    let yaml = shell.run("adm upgrade status -o yaml").stdout;
+    let yaml: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert_eq!(yaml["state"], "Stalled");
+}
+
+#[test]
+fn wide_shows_images() {
+    let server = platform("offered_passed", Vec::new());
+    let ran = Shell::at(&server).run("adm upgrade status -o wide");
+    assert!(ran.stdout.contains("offer      4.3.0     10.0.0.10:11443/acp/product-image@sha256:"));
+}
+
+#[test]
+fn without_a_cluster_global_is_meant() {
+    let server = platform("idle", Vec::new());
+    let shell = Shell::at(&server);
+    assert!(shell.run("adm upgrade --to-latest=false").stdout.starts_with("Cluster global is at"));
+    assert!(shell.run("adm upgrade --cluster=global status").stdout.starts_with("Cluster global"));
+    assert!(server.changes().is_empty());
+}

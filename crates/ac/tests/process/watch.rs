@@ -1,0 +1,131 @@
+//! `ac adm upgrade status --watch` on a server, off a terminal.
+
+use super::*;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_millis(50);
+
+fn modified(name: &str) -> String {
+    serde_json::json!({ "type": "MODIFIED", "object": recorded(name) }).to_string()
+}
+
+/// What is told, without the moment it is told at and without ages, which the clock decides.
+fn told(ran: &Ran) -> Vec<String> {
+    let ageless = |line: &str| {
+        let ends = [" for ", " Completed "].iter().filter_map(|end| line.find(end)).min();
+        let end = ends.filter(|_| line.starts_with("Cluster ")).unwrap_or(line.len());
+        line[..end].to_owned()
+    };
+    let lines = ran.stdout.lines().take_while(|line| !line.is_empty());
+    lines.map(|line| ageless(line.split_once("  ").unwrap().1)).collect()
+}
+
+/// A server that shows one object and then the changes, in each watch anew.
+fn changing(first: &str, changes: &[&str]) -> Server {
+    let first = recorded(first);
+    let lines: Vec<_> = changes.iter().map(|name| (SOON, modified(name))).collect();
+    Server::start(move |asked| match (path(asked), asked.path.contains("watch=true")) {
+        (SHADOW, _) => ok(&first),
+        (SHADOWS, false) => list("ClusterVersionShadow", std::slice::from_ref(&first)),
+        (SHADOWS, true) => Answer::Lines(lines.clone()),
+        _ => not_found(),
+    })
+}
+
+#[test]
+fn what_is_at_its_target_already_ends_at_once() {
+    let server = platform("completed", Vec::new());
+    let ran = Shell::at(&server).run("adm upgrade status --watch");
+    assert_eq!((ran.code, server.asked().len()), (0, 1));
+    assert!(ran.stdout.contains("\nCluster global is at 4.3.0."), "{}", ran.stdout);
+}
+
+#[test]
+fn each_change_is_a_line_and_the_target_ends_it() {
+    let server = changing(
+        "requested_blocked",
+        &["retrying", "running_blocker", "stalled_image_pull", "completed"],
+    );
+    let ran = Shell::at(&server).run("adm upgrade status --watch");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    insta::assert_snapshot!(told(&ran).join("\n"));
+    assert!(ran.stdout.contains("\n\nCluster global is at 4.3.0."), "the final status");
+}
+
+#[test]
+fn programs_get_a_document_a_change() {
+    let server = changing("running", &["stalled_image_pull", "completed"]);
+    let ran = Shell::at(&server).run("adm upgrade status --watch -o json");
+    let state =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
+    let states: Vec<_> = ran.stdout.lines().map(state).collect();
+    assert_eq!(states, ["Upgrading", "Stalled", "AtTarget"]);
+}
+
+#[test]
+fn time_over_shows_the_final_status() {
+    let server = changing("running", &[]);
+    let begun = Instant::now();
+    let ran = Shell::at(&server).run("adm upgrade status --watch --timeout=1s");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("\n\nCluster global: upgrading 4.2.1 -> 4.3.0, RUNNING"));
+    insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn a_server_that_goes_away_is_waited_for() {
+    let looks = AtomicUsize::new(0);
+    let (running, completed) = (recorded("running"), recorded("completed"));
+    let server = Server::start(move |asked| {
+        let look = looks.fetch_add(1, Ordering::SeqCst);
+        match (path(asked), look) {
+            (SHADOW, _) => ok(&running),
+            (SHADOWS, 1..=2) => refusal(500, "InternalError", "etcdserver: request timed out"),
+            (SHADOWS, _) => list("ClusterVersionShadow", std::slice::from_ref(&completed)),
+            _ => not_found(),
+        }
+    });
+    let ran = Shell::at(&server).run("adm upgrade status --watch --timeout=60s");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("trying again").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("answers again").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn a_refused_connection_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let first = recorded("running");
+    // One answer, then the port is closed for a while, then another server.
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        server::answer_once(&mut stream, &first.to_string());
+        drop(stream);
+        std::thread::sleep(Duration::from_secs(3));
+        let completed = recorded("completed");
+        Server::on(TcpListener::bind(address).unwrap(), move |_| {
+            list("ClusterVersionShadow", std::slice::from_ref(&completed))
+        });
+    });
+    let shell = Shell::new();
+    shell.write("config", &kubeconfig("prod/global", &address.to_string()));
+    let ran = shell.run("adm upgrade status --watch --timeout=60s");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot be reached") && ran.stderr.contains("answers again"));
+}
+
+#[test]
+fn a_right_that_is_missing_ends_it() {
+    let running = recorded("running");
+    let server = Server::start(move |asked| match path(asked) {
+        SHADOW => ok(&running),
+        _ => refusal(403, "Forbidden", "no"),
+    });
+    let ran = Shell::at(&server).run("adm upgrade status --watch");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("no right to list clusterversionshadows"), "{}", ran.stderr);
+}
