@@ -1,3 +1,20 @@
-//! To be written.
+//! The process behind `upgrade.sh`: arguments, environment, clock and terminal in, exit status out.
 
-fn main() {}
+use prepare::{Environment, Printer};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // An error means that a provider is installed already, which is what is wanted.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let mut printer = Printer::of_process();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.note(&format!("error: the program cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let environment = Environment::of_process();
+    ExitCode::from(runtime.block_on(prepare::run(arguments, &environment, &mut printer)))
+}

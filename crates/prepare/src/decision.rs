@@ -1,0 +1,294 @@
+//! Decides which registry is used, whether artifacts are sent to it and whether deploy follows:
+//! the rules of the documents as one pure function. Must not read anything.
+
+use crate::environment::SKIP_SYNC_IMAGE;
+use std::fmt;
+
+/// What the command line and the environment ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// `--registry`.
+    pub registry: Option<String>,
+    /// `--only-sync-image`.
+    pub only_sync: bool,
+    /// `--skip-sync-image`, where it is given.
+    pub skip_sync: Option<bool>,
+    /// `SKIP_SYNC_IMAGE` in the environment.
+    pub skip_in_environment: bool,
+}
+
+/// What the platform says of its registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlatformRegistry {
+    /// ProductBase.spec.registry.address.
+    pub address: String,
+    /// ProductBase.spec.registry.external.
+    pub external: bool,
+    /// Host of the address of type Advertise of Cluster global.
+    pub global_vip: Option<String>,
+    /// ProductBase.spec.platformURL.
+    pub platform_url: String,
+}
+
+/// Why a registry is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `--registry`.
+    Given,
+    /// Built-in: the VIP of Cluster global.
+    GlobalVip,
+    /// Built-in: the host of the platform's address.
+    PlatformUrl,
+    /// External.
+    External,
+}
+
+/// Whether artifacts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// They are.
+    Run,
+    /// Not: the registry is external and was not named.
+    SkippedExternal,
+    /// Not: `--skip-sync-image`.
+    SkippedByFlag,
+    /// Not: `SKIP_SYNC_IMAGE`.
+    SkippedByEnvironment,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Host and port of the registry that is pushed to and verified.
+    pub registry: String,
+    /// Why this one.
+    pub source: Source,
+    /// Whether artifacts are sent.
+    pub sync: Sync,
+    /// Whether deploy follows.
+    pub deploy: bool,
+}
+
+/// Why nothing can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// There is no ProductBase.
+    #[error("the platform does not say which registry it uses: there is no ProductBase {}", api::names::PRODUCT_BASE)]
+    NoProductBase,
+    /// It names no usable registry.
+    #[error("ProductBase.spec.registry.address is '{0}', which is no host:port")]
+    NoAddress(String),
+    /// The global VIP is not known.
+    #[error("the global VIP is not known: Cluster {} has no address of type {}, and ProductBase.spec.platformURL is '{platform_url}'", api::names::GLOBAL, api::names::ADVERTISE)]
+    NoVip {
+        /// ProductBase.spec.platformURL.
+        platform_url: String,
+    },
+}
+
+/// Decides. `platform` is what the ProductBase says, None where there is none; it is not looked at
+/// where `--registry` is given.
+///
+/// # Errors
+/// When neither the command line nor the platform names a registry.
+pub fn decide(wishes: &Wishes, platform: Option<&PlatformRegistry>) -> Result<Decision, Undecided> {
+    let (registry, source) = match &wishes.registry {
+        Some(given) => (given.clone(), Source::Given),
+        None => of_platform(platform.ok_or(Undecided::NoProductBase)?)?,
+    };
+    let sync = match wishes.skip_sync {
+        Some(true) => Sync::SkippedByFlag,
+        None if wishes.skip_in_environment => Sync::SkippedByEnvironment,
+        _ if source == Source::External => Sync::SkippedExternal,
+        _ => Sync::Run,
+    };
+    Ok(Decision { registry, source, sync, deploy: !wishes.only_sync })
+}
+
+fn of_platform(platform: &PlatformRegistry) -> Result<(String, Source), Undecided> {
+    let address = platform.address.as_str();
+    if !crate::arguments::is_address(address) {
+        return Err(Undecided::NoAddress(api::text::line(address, 128)));
+    }
+    if platform.external {
+        return Ok((address.to_owned(), Source::External));
+    }
+    let port = split(address).1.map_or_else(String::new, |port| format!(":{port}"));
+    let from = |host: &str, source| {
+        let host = bracketed(host);
+        (is_host(&host)).then(|| (format!("{host}{port}"), source))
+    };
+    let vip = platform.global_vip.as_deref().and_then(|vip| from(vip, Source::GlobalVip));
+    let url = || from(host_of_url(&platform.platform_url)?, Source::PlatformUrl);
+    vip.or_else(url).ok_or_else(|| Undecided::NoVip {
+        platform_url: api::text::line(&platform.platform_url, 128),
+    })
+}
+
+fn is_host(host: &str) -> bool {
+    crate::arguments::is_address(host)
+}
+
+/// Host and port of `host[:port]`; an IPv6 host stands in brackets.
+fn split(address: &str) -> (&str, Option<&str>) {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (address, None),
+    }
+}
+
+/// An IPv6 address as it stands before a port.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+/// The host of `https://host[:port][/path]`.
+fn host_of_url(url: &str) -> Option<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    let host = split(address).0;
+    (!host.is_empty()).then_some(host)
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Given => "given by --registry",
+            Self::GlobalVip => "built-in, from the global VIP",
+            Self::PlatformUrl => "built-in, from the host of ProductBase.spec.platformURL",
+            Self::External => "external, from ProductBase.spec.registry.address",
+        })
+    }
+}
+
+impl Decision {
+    /// What was decided and why, for the first lines of the output.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let sync = match self.sync {
+            Sync::Run => "Sync:     images and plugin artifacts".to_owned(),
+            Sync::SkippedExternal => {
+                "Sync:     skipped (external registry, ProductBase.spec.registry.external; name it with --registry to send all the same)".to_owned()
+            }
+            Sync::SkippedByFlag => "Sync:     skipped (--skip-sync-image)".to_owned(),
+            Sync::SkippedByEnvironment => {
+                format!("Sync:     skipped ({SKIP_SYNC_IMAGE}=true in the environment)")
+            }
+        };
+        let deploy = if self.deploy { "yes" } else { "no (--only-sync-image)" };
+        vec![
+            format!("Registry: {} ({})", self.registry, self.source),
+            sync,
+            format!("Deploy:   {deploy}"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built_in() -> PlatformRegistry {
+        PlatformRegistry {
+            address: "registry.local:11443".to_owned(),
+            external: false,
+            global_vip: Some("10.0.0.10".to_owned()),
+            platform_url: "https://acp.example.invalid:8443/console".to_owned(),
+        }
+    }
+
+    fn external() -> PlatformRegistry {
+        PlatformRegistry { external: true, address: "harbor.example.invalid".into(), ..built_in() }
+    }
+
+    fn decided(wishes: &Wishes, platform: &PlatformRegistry) -> Decision {
+        decide(wishes, Some(platform)).unwrap()
+    }
+
+    #[test]
+    fn a_registry_that_is_given_is_used_as_it_is() {
+        let wishes = Wishes { registry: Some("mirror:5000".to_owned()), ..Wishes::default() };
+        for platform in [None, Some(&built_in()), Some(&external())] {
+            let decision = decide(&wishes, platform).unwrap();
+            assert_eq!((decision.registry.as_str(), decision.source), ("mirror:5000", Source::Given));
+            assert_eq!((decision.sync, decision.deploy), (Sync::Run, true));
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_built_in_registry_is_rebuilt_from_the_global_vip() {
+        let decision = decided(&Wishes::default(), &built_in());
+        assert_eq!(decision.registry, "10.0.0.10:11443");
+        assert_eq!(decision.lines()[0], "Registry: 10.0.0.10:11443 (built-in, from the global VIP)");
+        assert_eq!((decision.sync, decision.deploy), (Sync::Run, true));
+        let v6 = PlatformRegistry { global_vip: Some("fd00::10".to_owned()), ..built_in() };
+        assert_eq!(decided(&Wishes::default(), &v6).registry, "[fd00::10]:11443");
+    }
+
+    #[test]
+    fn without_a_vip_the_host_of_the_platform_counts() {
+        let platform = PlatformRegistry { global_vip: None, ..built_in() };
+        let decision = decided(&Wishes::default(), &platform);
+        assert_eq!(decision.registry, "acp.example.invalid:11443");
+        assert_eq!(decision.source, Source::PlatformUrl);
+        let v6 = PlatformRegistry { platform_url: "https://[fd00::1]/".to_owned(), ..platform };
+        assert_eq!(decided(&Wishes::default(), &v6).registry, "[fd00::1]:11443");
+    }
+
+    #[test]
+    fn an_external_registry_is_not_synchronised() {
+        let decision = decided(&Wishes::default(), &external());
+        assert_eq!(decision.registry, "harbor.example.invalid");
+        assert_eq!((decision.sync, decision.deploy), (Sync::SkippedExternal, true));
+        let only = Wishes { only_sync: true, ..Wishes::default() };
+        let decision = decided(&only, &external());
+        assert_eq!((decision.sync, decision.deploy), (Sync::SkippedExternal, false));
+        assert!(decision.lines()[1].contains("external registry"));
+    }
+
+    #[test]
+    fn a_registry_that_is_given_lifts_the_automatic_skip_but_not_that_of_the_environment() {
+        let given = Wishes { registry: Some("harbor:443".to_owned()), ..Wishes::default() };
+        assert_eq!(decided(&given, &external()).sync, Sync::Run);
+        let both = Wishes { skip_in_environment: true, ..given };
+        assert_eq!(decided(&both, &external()).sync, Sync::SkippedByEnvironment);
+    }
+
+    #[test]
+    fn flag_and_environment_skip_the_sync_and_the_flag_counts_more() {
+        let flag = Wishes { skip_sync: Some(true), ..Wishes::default() };
+        assert_eq!(decided(&flag, &built_in()).sync, Sync::SkippedByFlag);
+        let environment = Wishes { skip_in_environment: true, ..Wishes::default() };
+        assert_eq!(decided(&environment, &built_in()).sync, Sync::SkippedByEnvironment);
+        let both = Wishes { skip_sync: Some(false), ..environment };
+        assert_eq!(decided(&both, &built_in()).sync, Sync::Run);
+    }
+
+    #[test]
+    fn only_sync_deploys_nothing() {
+        let only = Wishes { only_sync: true, ..Wishes::default() };
+        let decision = decided(&only, &built_in());
+        assert_eq!((decision.sync, decision.deploy), (Sync::Run, false));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        let none = Wishes::default();
+        assert_eq!(decide(&none, None), Err(Undecided::NoProductBase));
+        let nowhere = PlatformRegistry {
+            global_vip: None,
+            platform_url: String::new(),
+            ..built_in()
+        };
+        assert!(matches!(decide(&none, Some(&nowhere)), Err(Undecided::NoVip { .. })));
+        for address in ["", "https://r:1", "a/b"] {
+            let odd = PlatformRegistry { address: address.to_owned(), ..built_in() };
+            assert!(matches!(decide(&none, Some(&odd)), Err(Undecided::NoAddress(_))), "{address}");
+        }
+    }
+}

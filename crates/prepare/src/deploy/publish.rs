@@ -1,0 +1,69 @@
+//! Publishes the release: one ProductManifest with the digest of its product image. What is
+//! published already is left as it is.
+
+use super::guard::{Published, manifest};
+use super::{Arriving, guard};
+use crate::failure::Failure;
+use crate::kubeconfig::Connection;
+use crate::printer::Printer;
+use api::names::product_manifest;
+use api::objects::{ProductManifest, ProductManifestSpec};
+use cluster::{ApiServer as _, ApplyOptions, CallError};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long a kind that was just defined may be unknown to some API server.
+const SERVED_LIMIT: Duration = Duration::from_secs(30);
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Publishes.
+///
+/// # Errors
+/// When it is published with another image, or the cluster refuses it.
+pub(super) async fn publish(
+    connection: &Connection,
+    arriving: &Arriving,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let name = product_manifest(&arriving.version);
+    let server = &connection.server;
+    let found = server.get(&manifest(&arriving.version)).await;
+    let found = found.map_err(connection.failed(format!("read ProductManifest {name}")))?;
+    if let Some(found) = found {
+        let has_image = found.pointer("/spec/image").is_some_and(Value::is_string);
+        let parsed: Result<ProductManifest, _> = serde_json::from_value(found);
+        let parsed = parsed.map_err(|e| CallError::Unexpected(api::text::line(&e.to_string(), 256)));
+        let parsed = parsed.map_err(connection.failed(format!("read ProductManifest {name}")))?;
+        let published = vec![Published::of(parsed)];
+        let is_whole = has_image && published[0].digest.as_ref() == Some(&arriving.product);
+        guard::judge(&guard::Present { published, ..guard::Present::default() }, arriving)?;
+        if is_whole {
+            return printer.say(&format!("{name} is published already: {}", arriving.product_image()));
+        }
+    }
+    let spec = ProductManifestSpec {
+        version: arriving.version.to_string(),
+        image: Some(arriving.product_image()),
+    };
+    let object = api::objects::served::<ProductManifest>(false);
+    let body = json!({
+        "apiVersion": object.api_version,
+        "kind": object.kind,
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    let began = Instant::now();
+    loop {
+        match server.apply(&body, ApplyOptions { force: true, dry_run: false }).await {
+            Ok(_) => break,
+            Err(CallError::KindAbsent(_)) if began.elapsed() < SERVED_LIMIT => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                return Err(connection.failed(format!("publish ProductManifest {name}"))(error));
+            }
+        }
+    }
+    printer.say(&format!("Published {name}: {}", arriving.product_image()))
+}

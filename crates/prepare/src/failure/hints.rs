@@ -1,0 +1,134 @@
+//! What the user does about a failure: the next command, one line each.
+
+use super::Failure;
+use api::names::{CA_KEY, NAMESPACE, REGISTRY_ADMIN};
+use artifacts::package::PackageError;
+use artifacts::registry::RegistryError;
+use cluster::CallError;
+
+/// The words of every system for a full disk.
+const FULL: &str = "no space left";
+
+impl Failure {
+    /// What to do, one line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            Self::Usage { hint, .. } => vec![hint.clone()],
+            Self::Refused { hints, .. } | Self::TimedOut { hints, .. } => hints.clone(),
+            Self::Locked { holder, .. } => vec![match holder {
+                Some(pid) => format!("wait until it ends; look at it with: ps -fp {pid}"),
+                None => "wait until it ends, then run the same command again".to_owned(),
+            }],
+            Self::Lock { source, .. } => one(if source.kind() == std::io::ErrorKind::StorageFull {
+                "the disk of the package's folder is full: free some space, then run the same command again"
+            } else {
+                "run it as a user who may write to the folder of the package"
+            }),
+            Self::NoPackage => one("run upgrade.sh in the folder of the extracted core package"),
+            Self::Package(error) => package(error),
+            Self::Plan(_) => one("see that the files in plugins/ are readable, or take them away"),
+            Self::File { .. } => one("name another file, or make this one readable"),
+            Self::Undecided(_) => one("name the registry: bash upgrade.sh --registry HOST:PORT"),
+            Self::NoKubeconfig { .. } => one(
+                "run it on a control-plane node of the global cluster, or name a kubeconfig: KUBECONFIG=FILE bash upgrade.sh",
+            ),
+            Self::Kubeconfig { .. } => one("see what is read: kubectl config view"),
+            Self::Cluster { source, kubeconfig, .. } => cluster(source, kubeconfig),
+            Self::Registry(error) => registry(error),
+            Self::Incomplete { .. } => {
+                one("clear what is said above, then run the same command again: only what is missing is sent")
+            }
+            Self::Missing { .. } => one(
+                "send them first: bash upgrade.sh --only-sync-image; or skip this check with --skip-check-artifacts",
+            ),
+            Self::Output(_) => Vec::new(),
+        }
+    }
+}
+
+fn package(error: &PackageError) -> Vec<String> {
+    let again = "compare the sum of the downloaded .tgz, then extract it again into an empty folder";
+    vec![match error {
+        PackageError::NotPackage { .. } => {
+            "run upgrade.sh in the folder of the extracted core package".to_owned()
+        }
+        PackageError::Architecture { expected, .. } => {
+            format!("use the core package for linux/{expected}")
+        }
+        PackageError::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            "run it as a user who may read the package".to_owned()
+        }
+        PackageError::Rule { .. } => format!("do not change the package by hand; {again}"),
+        PackageError::Missing(_)
+        | PackageError::Changed { .. }
+        | PackageError::Layout(_)
+        | PackageError::Io { .. } => again.to_owned(),
+    }]
+}
+
+fn cluster(error: &CallError, kubeconfig: &str) -> Vec<String> {
+    vec![match error {
+        CallError::Unauthorized(_) => format!(
+            "the token or certificate in {kubeconfig} has expired or is wrong: renew it, or name another one: KUBECONFIG=FILE bash upgrade.sh"
+        ),
+        CallError::Forbidden(_) => format!(
+            "{kubeconfig} must be an administrator's; what it may do: kubectl auth can-i --list --kubeconfig {kubeconfig}"
+        ),
+        CallError::Unavailable(text) if text.to_lowercase().contains(FULL) => {
+            "a disk of the cluster is full: free some space, then run the same command again".to_owned()
+        }
+        CallError::Unavailable(_) => format!(
+            "see whether it answers at all: kubectl --kubeconfig {kubeconfig} get --raw /readyz; then run the same command again"
+        ),
+        CallError::Conflict(_) => "run the same command again".to_owned(),
+        CallError::NotFound(_)
+        | CallError::KindAbsent(_)
+        | CallError::FieldConflict(_)
+        | CallError::Invalid(_)
+        | CallError::Unexpected(_)
+        | CallError::NotLeader => format!(
+            "see whether {kubeconfig} is that of the global cluster: kubectl --kubeconfig {kubeconfig} get productbases"
+        ),
+    }]
+}
+
+/// What to do about a registry.
+pub(crate) fn registry(error: &RegistryError) -> Vec<String> {
+    let ca = format!(
+        "name the certificate that signs the registry's with --registry-ca FILE; that of the built-in registry: kubectl -n {NAMESPACE} get secret {REGISTRY_ADMIN} -o jsonpath='{{.data.{}}}' | base64 -d",
+        CA_KEY.replace('.', "\\.")
+    );
+    vec![match error {
+        RegistryError::Denied { status: 401, .. } => format!(
+            "the user name or the password is wrong: give them with --username and --password-stdin, or correct the Secret {NAMESPACE}/{REGISTRY_ADMIN}"
+        ),
+        RegistryError::Denied { .. } => {
+            "use an account that may push: --username and --password-stdin".to_owned()
+        }
+        RegistryError::Settings(_) => ca,
+        RegistryError::Unavailable { words, .. } | RegistryError::Refused { words, .. }
+            if words.to_lowercase().contains(FULL) =>
+        {
+            "the disk of the registry is full: free some space there, then run the same command again".to_owned()
+        }
+        RegistryError::Unavailable { words, .. } if words.to_lowercase().contains("certificate") => ca,
+        RegistryError::Unavailable { registry, .. } => format!(
+            "see whether it answers: curl -k https://{registry}/v2/; another registry is named with --registry HOST:PORT"
+        ),
+        RegistryError::File { .. } => {
+            "the package was changed or cut: extract it again into an empty folder".to_owned()
+        }
+        RegistryError::NotFound { .. }
+        | RegistryError::Refused { .. }
+        | RegistryError::Mismatch { .. }
+        | RegistryError::Document { .. }
+        | RegistryError::Content { .. }
+        | RegistryError::Invalid { .. } => {
+            "see that the address is that of a registry, with nothing in between that changes answers; then run the same command again".to_owned()
+        }
+    }]
+}
