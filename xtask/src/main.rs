@@ -7,6 +7,7 @@ mod tidy;
 mod times;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,9 +37,19 @@ enum Verb {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run(Arguments::parse().verb).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(verb: Verb) -> Result<()> {
     let root = root();
-    match Arguments::parse().verb {
+    match verb {
         Verb::Test(arguments) => ci::run(&root, &arguments),
         Verb::Tidy => tidy::run(&root),
         Verb::Codegen(arguments) => codegen::run(&root, &arguments),

@@ -61,9 +61,14 @@ pub(super) fn line_width(tree: &Tree) -> Vec<Finding> {
             if line.starts_with("use ") && !line.contains('{') {
                 continue;
             }
-            let on_line = texts.iter().filter(|token| token.line == at + 1);
-            let quoted: usize = on_line.map(|token| token.text.chars().count()).sum();
-            if line.chars().count().saturating_sub(quoted) > WIDTH || quoted == 0 {
+            let starts = texts.iter().filter(|token| token.line == at + 1);
+            let quoted: usize = starts.map(|token| token.text.chars().count()).sum();
+            let goes_on = texts.iter().any(|token| {
+                let last = token.line + token.text.matches('\n').count();
+                token.line <= at && at < last
+            });
+            let rest = line.chars().count().saturating_sub(quoted);
+            if !goes_on && (rest > WIDTH || quoted == 0) {
                 findings.push(Finding::at(&file.path, at + 1, format!("wider than {WIDTH}")));
             }
         }
@@ -149,6 +154,8 @@ mod tests {
         assert_eq!(count(line_width, "a.rs", &comment), 1);
         let text = format!("const A: &str = \"{}\";", "x".repeat(WIDTH));
         assert_eq!(count(line_width, "a.rs", &text), 0);
+        let second = format!("const A: &str = \"a\n{}\";", "x".repeat(WIDTH));
+        assert_eq!(count(line_width, "a.rs", &second), 0);
         let code = format!("const {}: &str = \"x\";", "A".repeat(WIDTH));
         assert_eq!(count(line_width, "a.rs", &code), 1);
     }
