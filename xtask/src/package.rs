@@ -27,8 +27,8 @@ use content::{Content, Source};
 use render::Renderer;
 use template::Template;
 
-/// Largest number of components that one stage, or all of them, may have is a rule of the format;
-/// this is the version of what packaging itself writes: raise it when that changes.
+/// Part of every note of what a package was built of: raise it when packages must be built again
+/// though no file of theirs has changed.
 const RECIPE: &str = "1";
 
 /// What `cargo xtask package` is asked for.
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Leave the package extracted beside its archive.
     #[arg(long)]
     extract: bool,
+    /// The folder of our programs; without it they are built as they are for the tests.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
 }
 
 /// Builds the package that the arguments name; `root` is the folder of the project.
@@ -62,7 +65,12 @@ pub async fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let home = std::env::var_os("HOME");
     let cache = std::env::var_os("XDG_CACHE_HOME");
     let cache = sandbox::default_cache(cache.as_deref(), home.as_deref())?;
-    let builder = PackageBuilder::new(root, &cache, Narrator::stderr()).await?;
+    let narrator = Narrator::stderr();
+    let programs = match &arguments.programs {
+        Some(folder) => Programs::built(folder)?,
+        None => Programs::build(root, &narrator).await?,
+    };
+    let builder = PackageBuilder::new(root, &cache, programs, narrator).await?;
     let form = Form { archive: true, folder: arguments.extract };
     let package = builder.build(&release, &out, form).await?;
     if let Some(version) = &arguments.version {
@@ -118,21 +126,19 @@ pub struct PackageBuilder {
 }
 
 impl PackageBuilder {
-    /// Builds the project's own programs and Helm, where that was not done before.
+    /// A builder for the project in `root`. Builds Helm, where that was not done before.
     ///
     /// # Errors
-    /// When one of them cannot be built.
-    pub async fn new(root: &Path, cache: &Path, narrator: Narrator) -> Result<Self> {
+    /// When Helm cannot be built.
+    pub async fn new(
+        root: &Path,
+        cache: &Path,
+        programs: Programs,
+        narrator: Narrator,
+    ) -> Result<Self> {
         let toolchain = Toolchain::new(cache, narrator.clone());
-        let programs = Programs::build(root, &narrator).await?;
         let helm = toolchain.build(&Tool::helm()).await?;
         Ok(Self { root: root.to_owned(), programs, toolchain, helm, narrator })
-    }
-
-    /// The programs that packages hold.
-    #[must_use]
-    pub const fn programs(&self) -> &Programs {
-        &self.programs
     }
 
     /// Builds the package of a release folder. A package that was built of the very same files

@@ -117,15 +117,32 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// Takes them from a folder in which they were built before.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn built(folder: &Path) -> Result<Self> {
+        let find = |name: &str| {
+            let path = std::path::absolute(folder.join(name))?;
+            ensure!(path.is_file(), "{} is missing", path.display());
+            Ok(path)
+        };
+        Ok(Self { operator: find(names::CVO)?, prepare: find("acp-prepare")?, ac: find("ac")? })
+    }
+
     /// Builds them as they are built for the tests.
-    pub(super) async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When cargo fails; the error carries what it said.
+    pub async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let words = "build --locked --bins -p operator -p prepare -p ac \
-                     --message-format json-render-diagnostics";
-        let mut build = command(cargo, words.split_whitespace());
-        build.current_dir(root);
-        let output = narrator.during("building our programs", run(&mut build, BUILD_LIMIT)).await?;
-        let built = executables(&output);
+        let words = "build --quiet --locked --bins -p operator -p prepare -p ac";
+        let mut build = command(&cargo, words.split_whitespace());
+        narrator.during("building our programs", run(build.current_dir(root), BUILD_LIMIT)).await?;
+        // Now that nothing is left to build, cargo only says where the programs are.
+        let mut tell = command(&cargo, words.split_whitespace());
+        tell.args(["--message-format", "json"]).current_dir(root);
+        let built = executables(&run(&mut tell, BUILD_LIMIT).await?);
         let find = |name: &str| {
             built.get(name).cloned().with_context(|| format!("cargo did not build {name}"))
         };
