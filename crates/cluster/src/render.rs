@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -141,7 +142,13 @@ impl Helm {
 
 async fn run(mut command: tokio::process::Command, values: String) -> Result<String, RenderError> {
     let unavailable = |error: std::io::Error| RenderError::Unavailable(format!("helm: {error}"));
-    let mut child = command.spawn().map_err(unavailable)?;
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        // No waiting brings a program that is not there.
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            RenderError::Refused(format!("the program cannot be run: {error}"))
+        }
+        _ => unavailable(error),
+    })?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {

@@ -33,7 +33,7 @@ pub struct Settings {
     #[arg(long, default_value = "/etc/acp/pull/.dockerconfigjson")]
     pub pull_secret: PathBuf,
     /// The helm binary.
-    #[arg(long, default_value = "/bin/helm")]
+    #[arg(long, default_value = "/usr/local/bin/helm")]
     pub helm: PathBuf,
     /// Folder for charts while they are rendered.
     #[arg(long, default_value = "/var/cache/acp")]
