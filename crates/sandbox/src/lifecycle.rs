@@ -153,7 +153,7 @@ impl Sandbox {
         let _held = self.lock()?;
         let known = self.remember()?;
         self.link_programs(&kube, &helm)?;
-        mount_points::make(&self.options.state)?;
+        mount_points::make(&self.options.cache)?;
         self.options.network.up().await?;
         let platform_registry = self.registry();
         let first = self.options.network.machine(GLOBAL, FIRST_NUMBER);
@@ -197,7 +197,7 @@ impl Sandbox {
             // The state stays, so that the next attempt knows what to end.
             bail!("not everything went away:\n{}", problems.join("\n"));
         }
-        mount_points::remove(&self.options.state)?;
+        mount_points::remove(&self.options.cache)?;
         let state = &self.options.state;
         fs::remove_dir_all(state).with_context(|| format!("cannot remove {}", state.display()))
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::{command, run};
 
@@ -58,11 +58,27 @@ impl Network {
     /// Makes the bridge if it is not there.
     pub async fn up(&self) -> Result<()> {
         let bridge = self.bridge();
+        self.refuse_a_stranger().await?;
         if !link_exists(&bridge) {
             ip(&["link", "add", &bridge, "type", "bridge"]).await?;
         }
         ip(&["addr", "replace", &format!("{}/24", self.gateway()), "dev", &bridge]).await?;
         ip(&["link", "set", &bridge, "up"]).await
+    }
+
+    /// Another program's network with our addresses would swallow the packets.
+    async fn refuse_a_stranger(&self) -> Result<()> {
+        let listed = run(&mut command("ip", ["-o", "-4", "addr", "show"]), LIMIT).await?;
+        let ours = format!("{}.", self.prefix);
+        for line in listed.lines() {
+            let mut words = line.split_whitespace().skip(1);
+            let (device, address) = (words.next().unwrap_or(""), words.nth(1).unwrap_or(""));
+            ensure!(
+                device == self.bridge() || !address.starts_with(&ours),
+                "{device} has {address}, which the sandbox needs: take it down (ip link del {device})"
+            );
+        }
+        Ok(())
     }
 
     /// Removes the bridge.

@@ -39,8 +39,6 @@ pub(crate) const FOLDERS: [&str; 8] = [
     "var/log/containers",
     "var/log/pods",
 ];
-/// The folders that a node has in memory, without the leading slash.
-pub(crate) const VOLATILE_FOLDERS: [&str; 2] = ["run/containerd", "run/netns"];
 
 /// What a node is.
 #[derive(Clone, Debug)]

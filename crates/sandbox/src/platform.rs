@@ -100,13 +100,13 @@ impl Platform {
 
     /// The description is written last, so its phase says that all the rest is there.
     async fn stands(&self) -> Result<bool> {
-        let crd = format!("crd/productbases.{}", objects::PRODUCT_GROUP);
+        let resource = objects::product_base("", "", "")?.resource()?;
+        let crd = format!("crd/{resource}");
         if self.get(&self.global, &[&crd, "-o", "name"]).await?.is_empty() {
             return Ok(false);
         }
-        let base = format!("productbase/{}", api::names::PRODUCT_BASE);
-        let phase = self.get(&self.global, &[&base, "-o", "jsonpath={.status.phase}"]).await?;
-        Ok(phase == api::names::RUNNING)
+        let phase = [&resource, api::names::PRODUCT_BASE, "-o", "jsonpath={.status.phase}"];
+        Ok(self.get(&self.global, &phase).await? == api::names::RUNNING)
     }
 
     async fn prepare(&self) -> Result<()> {
@@ -134,9 +134,9 @@ impl Platform {
 
     /// Gives the platform access to a cluster and describes the cluster on global.
     async fn register(&self, cluster: &Registered) -> Result<()> {
-        let known = format!("cluster.platform.tkestack.io/{}", cluster.name);
-        let phase = ["-o", "jsonpath={.status.phase}"];
-        if !self.get(&self.global, &[&known, phase[0], phase[1]]).await?.is_empty() {
+        let known = objects::cluster(cluster)?;
+        let phase = [&known.resource()?, &cluster.name, "-o", "jsonpath={.status.phase}"];
+        if !self.get(&self.global, &phase).await?.is_empty() {
             return Ok(());
         }
         let token = match &cluster.token {
@@ -147,7 +147,8 @@ impl Platform {
         let all = [
             objects::cluster_credential(cluster, &authority, &token)?,
             objects::machine(cluster)?,
-            objects::cluster(cluster)?,
+            // Last, so that its phase says that the others are there.
+            known,
         ];
         self.apply(&self.global, &all).await
     }

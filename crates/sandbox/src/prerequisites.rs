@@ -34,6 +34,10 @@ const FILES: [(&str, &str); 2] = [
     ("/usr/lib/cni/ptp", "containernetworking-plugins"),
     ("/usr/lib/cni/portmap", "containernetworking-plugins"),
 ];
+/// Go 1 that builds the tools.
+const GO_MINOR: u32 = 26;
+/// Rust 1 that builds this workspace.
+const RUST_MINOR: u32 = 95;
 /// Tools, two clusters, images and packages take about this much, in GiB.
 const DISK_GIB: u64 = 20;
 
@@ -87,10 +91,9 @@ impl fmt::Display for Finding {
 /// Looks at everything; `cache` is where the sandbox would keep its files.
 pub async fn check(cache: &Path) -> Vec<Finding> {
     let mut findings = vec![root().await];
-    findings.push(version("Go", "go", "version", "install Go 1.26 and put it on PATH").await);
-    let rust = "install Rust 1.95 with rustup and put cargo on PATH";
-    findings.push(version("Rust", "cargo", "--version", rust).await);
-    findings.push(match version("Node", "node", "--version", "").await {
+    findings.push(language("Go", "go", "version", GO_MINOR).await);
+    findings.push(language("Rust", "cargo", "--version", RUST_MINOR).await);
+    findings.push(match language("Node", "node", "--version", 0).await {
         Finding { what, state: State::Missing(_) } => {
             Finding { what, state: State::Doubtful("not there; only web/ needs it".to_owned()) }
         }
@@ -146,12 +149,24 @@ async fn root() -> Finding {
     }
 }
 
-async fn version(what: &str, program: &str, argument: &str, remedy: &str) -> Finding {
+/// A language's tool, at a minor version or a later one.
+async fn language(what: &str, program: &str, argument: &str, minor: u32) -> Finding {
+    let remedy = format!("install {what} 1.{minor} or later and put {program} on PATH");
     let state = match run(&mut command(program, [argument]), Duration::from_secs(20)).await {
+        Ok(said) if minor_of(&said).is_some_and(|found| found < minor) => {
+            State::Missing(format!("{} is too old: {remedy}", said.trim()))
+        }
         Ok(said) => State::Present(said.trim().to_owned()),
-        Err(_) => State::Missing(remedy.to_owned()),
+        Err(_) => State::Missing(remedy),
     };
     Finding::new(what, state)
+}
+
+/// The 26 of `go version go1.26.8 linux/amd64`.
+fn minor_of(said: &str) -> Option<u32> {
+    let numbered = said.split([' ', '\n']).map(|word| word.trim_start_matches("go"));
+    let version = numbered.into_iter().find_map(|word| word.strip_prefix("1."))?;
+    version.split('.').next()?.parse().ok()
 }
 
 fn cgroups() -> Finding {
@@ -207,6 +222,13 @@ fn installed(what: &str, package: &str, found: Option<std::path::PathBuf>) -> Fi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_compiler_is_seen() {
+        assert_eq!(minor_of("go version go1.26.8 linux/amd64\n"), Some(26));
+        assert_eq!(minor_of("cargo 1.95.0 (f2d3ce0bd 2026-03-21)"), Some(95));
+        assert_eq!(minor_of("v20.20.2"), None);
+    }
 
     #[test]
     fn each_missing_thing_is_one_line_with_what_to_do() {

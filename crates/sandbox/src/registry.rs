@@ -24,9 +24,9 @@ use crate::process::{Recorded, start, tail_of, wait_until};
 /// The port of the built-in platform registry.
 pub const PORT: u16 = 11443;
 /// Account that may push.
-const PUSH_ACCOUNT: &str = "registry-admin";
+const PUSH_ACCOUNT: &str = "platform-push";
 /// Account that can only pull.
-const PULL_ACCOUNT: &str = "registry-pull";
+const PULL_ACCOUNT: &str = "platform-pull";
 
 /// The two accounts of a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

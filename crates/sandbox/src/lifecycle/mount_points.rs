@@ -1,23 +1,34 @@
 //! Decides which empty folders this machine gets so that nodes can put their own over them, and
-//! takes exactly those away again.
+//! takes exactly those away again once no node of any sandbox uses them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::node::{FOLDERS, VOLATILE_FOLDERS};
+use crate::node::FOLDERS;
 use crate::process::write_atomically;
 
-fn list(state: &Path) -> PathBuf {
-    state.join("mount-points.json")
+/// A node has this one in memory; its other one, /run/netns, `ip` makes for itself.
+const VOLATILE_FOLDER: &str = "run/containerd";
+
+/// The list is one for all sandboxes of a cache folder, because the folders are.
+fn list(cache: &Path) -> PathBuf {
+    cache.join("mount-points.json")
+}
+
+fn lock(cache: &Path) -> Result<File> {
+    let file = File::create(cache.join("mount-points.lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Makes what is not there, written down before it is made.
-pub(super) fn make(state: &Path) -> Result<()> {
-    let mut made = read(state)?;
-    for folder in FOLDERS.iter().chain(&VOLATILE_FOLDERS) {
+pub(super) fn make(cache: &Path) -> Result<()> {
+    let _held = lock(cache)?;
+    let mut made = read(cache)?;
+    for folder in FOLDERS.iter().chain(&[VOLATILE_FOLDER]) {
         let folder = Path::new("/").join(folder);
         let missing: Vec<PathBuf> = folder
             .ancestors()
@@ -25,31 +36,62 @@ pub(super) fn make(state: &Path) -> Result<()> {
             .map(Path::to_owned)
             .collect();
         // From the outside in, which is the order of making and the reverse of removing.
-        made.extend(missing.into_iter().rev());
-        write_atomically(&list(state), &serde_json::to_vec_pretty(&made)?)?;
+        for folder in missing.into_iter().rev() {
+            if !made.contains(&folder) {
+                made.push(folder);
+            }
+        }
+        write_atomically(&list(cache), &serde_json::to_vec_pretty(&made)?)?;
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
     Ok(())
 }
 
-/// Removes what [`make`] made, unless somebody else put something into it.
-pub(super) fn remove(state: &Path) -> Result<()> {
-    for folder in read(state)?.iter().rev() {
-        match fs::remove_dir(folder) {
+/// Removes what [`make`] made, unless somebody else put something into it, or a node of another
+/// sandbox has its own folder there: removing it would take that away from the node.
+pub(super) fn remove(cache: &Path) -> Result<()> {
+    if !list(cache).exists() {
+        return Ok(());
+    }
+    let _held = lock(cache)?;
+    let mounted = mounted_anywhere()?;
+    let mut kept = Vec::new();
+    for folder in read(cache)?.into_iter().rev() {
+        if mounted.iter().any(|mount| mount.starts_with(&folder)) {
+            kept.insert(0, folder);
+            continue;
+        }
+        match fs::remove_dir(&folder) {
             Ok(()) => {}
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {}
             Err(error) => return Err(error).context(folder.display().to_string()),
         }
     }
-    Ok(())
+    if kept.is_empty() {
+        fs::remove_file(list(cache))?;
+        return Ok(());
+    }
+    write_atomically(&list(cache), &serde_json::to_vec_pretty(&kept)?)
 }
 
-fn read(state: &Path) -> Result<Vec<PathBuf>> {
-    match fs::read(list(state)) {
+/// The mount points of every process, whatever mount namespace it is in.
+fn mounted_anywhere() -> Result<Vec<PathBuf>> {
+    let mut mounted = Vec::new();
+    for process in fs::read_dir("/proc")? {
+        // A process that has just ended has no mounts any more.
+        let Ok(mounts) = fs::read_to_string(process?.path().join("mountinfo")) else { continue };
+        mounted.extend(mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from));
+    }
+    Ok(mounted)
+}
+
+fn read(cache: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read(list(cache)) {
         Ok(bytes) => {
-            serde_json::from_slice(&bytes).with_context(|| list(state).display().to_string())
+            serde_json::from_slice(&bytes).with_context(|| list(cache).display().to_string())
         }
-        Err(_) => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| list(cache).display().to_string()),
     }
 }

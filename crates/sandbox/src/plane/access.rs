@@ -17,7 +17,7 @@ rules:
 - level: Metadata
 ";
 
-/// The simulated node. Nodes without its annotation are left alone, so that a test can make its own.
+/// The simulated node. Nodes without its annotation are left alone: a test can make its own.
 pub(super) const NODE: &str = "\
 apiVersion: v1
 kind: Node

@@ -17,8 +17,6 @@ use serde_json::{Value, json};
 use super::{LICENSE_SEED, Registered};
 use crate::registry::Account;
 
-/// The API group of the platform's own description.
-pub(super) const PRODUCT_GROUP: &str = "product.alauda.io";
 /// Every cluster and machine of a platform with one tenant.
 const TENANT: &str = "default";
 /// Clusters that the platform made.
@@ -45,6 +43,14 @@ impl Object {
         let fields = body.as_object_mut().context("an object is a map")?;
         let status = fields.remove("status").filter(|status| !status.is_null());
         Ok(Self { body, status })
+    }
+
+    /// What kubectl calls its kind: the name of its CRD.
+    pub(super) fn resource(&self) -> Result<String> {
+        let kind = self.body["kind"].as_str().unwrap_or_default();
+        let crds = api::crds::platform();
+        let crd = crds.into_iter().find(|crd| crd.spec.names.kind == kind);
+        crd.and_then(|crd| crd.metadata.name).with_context(|| format!("no CRD of kind {kind}"))
     }
 
     /// What is sent to write the status.

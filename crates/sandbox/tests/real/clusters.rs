@@ -116,11 +116,11 @@ async fn pods_need_the_pull_secret(sandbox: &Sandbox) {
             one.account == account && one.status == status && one.path == path && !one.writes()
         })
     };
-    assert!(pulled("registry-pull", 200), "{log:?}");
+    assert!(pulled(&accounts.pull.name, 200), "{log:?}");
     assert!(pulled("", 401), "{log:?}");
     assert!(log.iter().any(|one| one.writes() && one.status == 403), "{log:?}");
     let bytes = image.layer.len() as u64;
-    assert!(log.iter().any(|one| one.received == bytes && one.account == "registry-admin"));
+    assert!(log.iter().any(|one| one.received == bytes && one.account == accounts.push.name));
 }
 
 async fn pods_reach_services_on_their_own_node(sandbox: &Sandbox) {

@@ -1,5 +1,5 @@
 //! Tests on real processes: clusters in namespaces (they need root), registries, control planes.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod clusters;
 mod planes;
