@@ -10,8 +10,10 @@ pub const PRODUCT_BASE: &str = "base";
 pub const CVO: &str = "cluster-version-operator";
 /// Field manager of every object that the operator applies.
 pub const FIELD_MANAGER: &str = CVO;
+/// The program behind `upgrade.sh`.
+pub const PREPARE: &str = "acp-prepare";
 /// Field manager of `upgrade.sh` (acp-prepare deploy).
-pub const PREPARE_FIELD_MANAGER: &str = "acp-prepare";
+pub const PREPARE_FIELD_MANAGER: &str = PREPARE;
 /// Container of the operator in its Deployment.
 pub const CVO_CONTAINER: &str = "operator";
 
