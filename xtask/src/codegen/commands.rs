@@ -1,14 +1,16 @@
 //! Decides how the commands and flags of our programs are shown in the reference: what their own
 //! definitions say.
 
-use clap::{Arg, ArgAction, Command};
+use api::names::{CVO, PREPARE};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::Files;
 use super::markdown::{code, page, table};
 
 /// One page a program.
 pub(super) fn generate(files: &mut Files) {
-    let programs = [("ac", ac::command("ac"))];
+    let operator = operator::settings::Settings::command();
+    let programs = [("ac", ac::command("ac")), (PREPARE, prepare::command()), (CVO, operator)];
     for (name, program) in programs {
         files.insert(format!("docs/reference/{name}.md"), reference(program));
     }
@@ -16,7 +18,7 @@ pub(super) fn generate(files: &mut Files) {
 
 fn reference(mut program: Command) -> String {
     program.build();
-    let name = program.get_name().to_owned();
+    let name = program.get_display_name().unwrap_or(program.get_name()).to_owned();
     let mut text = String::new();
     describe(&program, None, &name, &mut text);
     page(&name, &text)
@@ -115,13 +117,17 @@ fn meaning(arg: &Arg) -> String {
     let list = |all: Vec<String>| all.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ");
     let words = arg.get_possible_values();
     let words: Vec<String> = words.iter().map(|value| value.get_name().to_owned()).collect();
-    if !words.is_empty() && words != ["true", "false"] {
+    let boolean = words.iter().any(|word| word == "true");
+    if !words.is_empty() && !boolean {
         text.push_str(&format!(" One of {}.", list(words)));
     }
     let defaults = arg.get_default_values().iter();
     let defaults: Vec<String> = defaults.map(|value| value.to_string_lossy().into()).collect();
-    if !defaults.is_empty() {
+    if !defaults.is_empty() && !boolean {
         text.push_str(&format!(" Default {}.", list(defaults)));
+    }
+    if let Some(variable) = arg.get_env() {
+        text.push_str(&format!(" Also from {}.", code(&variable.to_string_lossy())));
     }
     text.trim_start().to_owned()
 }

@@ -1,13 +1,13 @@
 //! Decides whether one function alone writes the status of a ClusterVersionShadow (I1).
 
 use super::Finding;
-use super::source::{Token, shipped};
+use super::source::{Kind, Token, shipped};
 use super::tree::Tree;
 
 /// The only file that may write it.
 const WRITER: &str = "crates/operator/src/status_writer.rs";
-/// Names of calls that write a status.
-const WRITES: [&str; 4] = ["patch_status", "replace_status", "apply_status", "write_status"];
+/// Names of calls of a client that write a status.
+const WRITES: [&str; 3] = ["patch_status", "replace_status", "apply_status"];
 
 /// No file but the writer both names the object and writes a status, and the writer writes once.
 pub(super) fn one_status_writer(tree: &Tree) -> Vec<Finding> {
@@ -20,18 +20,15 @@ pub(super) fn one_status_writer(tree: &Tree) -> Vec<Finding> {
         let names_it = tokens.iter().any(|t| {
             t.is("ClusterVersionShadow") || t.is("ClusterVersionShadowStatus") || t.is("cvsh")
         });
-        for token in tokens.iter().filter(|token| names_it && is_write(token)) {
+        for line in writes(&tokens).into_iter().filter(|_| names_it) {
             findings.push(Finding::at(
                 &file.path,
-                token.line,
+                line,
                 format!("only {WRITER} writes the status of a ClusterVersionShadow"),
             ));
         }
     }
-    let calls = tree.file(WRITER).map(|file| {
-        let tokens = shipped(&file.text);
-        tokens.windows(2).filter(|pair| is_write(&pair[0]) && pair[1].is("(")).count()
-    });
+    let calls = tree.file(WRITER).map(|file| writes(&shipped(&file.text)).len());
     match calls {
         None => findings.push(Finding::of_file(WRITER, "is missing; it holds I1")),
         Some(1) => {}
@@ -40,22 +37,40 @@ pub(super) fn one_status_writer(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-fn is_write(token: &Token) -> bool {
-    WRITES.iter().any(|name| token.is(name))
+/// The lines on which a status is written: by one of the names, or by naming the subresource as
+/// calls through `ApiServer` do, `Some("status")`.
+fn writes(tokens: &[Token]) -> Vec<usize> {
+    let by_name = |at: usize| {
+        let called = tokens.get(at + 1).is_some_and(|next| next.is("("));
+        called && WRITES.iter().any(|name| tokens[at].is(name))
+    };
+    let by_subresource = |at: usize| match tokens.get(at..at + 3) {
+        Some([some, open, what]) => {
+            some.is("Some") && open.is("(") && what.kind == Kind::Text && what.text == "status"
+        }
+        _ => false,
+    };
+    let found = (0..tokens.len()).filter(|at| by_name(*at) || by_subresource(*at));
+    found.map(|at| tokens[at].line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WRITE: &str = "fn w(api: Api<ClusterVersionShadow>) { api.patch_status(x) }";
+    const WRITE: &str =
+        "fn w() { patch(&reference::<ClusterVersionShadow>(), Some(\"status\"), x) }";
+    const OTHER_WAY: &str = "fn w(api: Api<ClusterVersionShadow>) { api.patch_status(x) }";
 
     #[test]
     fn a_second_writer_is_found() {
-        let tree = Tree::of(&[(WRITER, WRITE), ("crates/operator/src/round.rs", WRITE)]);
-        let findings = one_status_writer(&tree);
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].path, "crates/operator/src/round.rs");
+        let tree = Tree::of(&[
+            (WRITER, WRITE),
+            ("crates/operator/src/round.rs", WRITE),
+            ("crates/prepare/src/deploy.rs", OTHER_WAY),
+        ]);
+        let paths: Vec<_> = one_status_writer(&tree).into_iter().map(|f| f.path).collect();
+        assert_eq!(paths, ["crates/operator/src/round.rs", "crates/prepare/src/deploy.rs"]);
     }
 
     #[test]
