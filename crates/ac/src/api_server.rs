@@ -163,9 +163,7 @@ impl ApiServer {
             )),
             Ok(None) => {
                 let ask = match self.globals.as_slice() {
-                    [] => format!(
-                        "ask the global cluster: choose its context with --context (all contexts: kubectl config get-contexts -o name)"
-                    ),
+                    [] => "ask the global cluster: choose its context with --context (all contexts: kubectl config get-contexts -o name)".to_owned(),
                     globals => format!(
                         "ask the global cluster: choose its context with --context, perhaps {}",
                         api::text::names(globals)

@@ -7,6 +7,8 @@ use unicode_width::UnicodeWidthStr;
 
 /// The least room in which the last column of a table is wrapped beside the others, in cells.
 const LAST_COLUMN_ROOM: usize = 24;
+/// A last cell this short stays on its line, even if it passes the edge by a little.
+const SHORT: usize = 10;
 /// Space between two columns.
 const GAP: usize = 3;
 
@@ -167,7 +169,7 @@ impl Table {
             taken += width + GAP;
         }
         let room = look.width.map_or(usize::MAX, |width| width.saturating_sub(taken));
-        if last.text.width() <= room {
+        if last.text.width() <= room.max(SHORT) {
             let line = format!("{lead}{}", look.paint(last.tone, &last.text));
             return format!("{}\n", line.trim_end());
         }

@@ -1,5 +1,7 @@
 //! What is shown for recorded ClusterVersionShadow objects, off a terminal and on a narrow one.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 use ac::assessment::Assessment;
 use ac::layout::Look;
 use ac::render::{Detail, View, status, summary};
@@ -110,7 +112,7 @@ fn foreign_text_reaches_no_terminal() {
 #[test]
 fn nothing_is_cut_and_commands_stay_on_one_line() {
     let wide = shown("hostile");
-    assert_eq!(wide.matches(&"x".repeat(300)).count() >= 2, true, "a long word was broken");
+    assert!(wide.matches(&"x".repeat(300)).count() >= 2, "a long word was broken");
     let narrow = status(&recorded("requested_blocked"), &view(TERMINAL, Detail::Brief));
     let command = "Fix: kubectl annotate resourcepatches rp-coredns rp-exporter config.cpaas.io/exempt-for-ver=4.3.0 --overwrite\n";
     assert!(narrow.contains(command), "{narrow}");

@@ -3,7 +3,7 @@
 use super::{Detail, View, check_tone, stages};
 use crate::assessment::{Assessment, State, Tally};
 use crate::elapsed;
-use crate::layout::{Cell, Table};
+use crate::layout::{Cell, Table, Tone};
 use api::{CheckState, HistoryEntry, Preflight};
 
 /// Upgrades that are shown without `--verbose`.
@@ -31,26 +31,25 @@ pub fn status(assessment: &Assessment, view: &View<'_>) -> String {
 }
 
 fn preflight(assessment: &Assessment, view: &View<'_>) -> String {
+    let line = |text: String| view.look.prose(Tone::Plain, "", 2, &text);
     if let Some(found) = assessment.preflight() {
-        let line = format!("Preflight for {}: {}\n", found.version, counts(found, view));
-        return line + &checks(found, view);
+        let said = format!("Preflight for {}: {}", found.version, counts(found, view));
+        return line(said) + &checks(found, view);
     }
     let last = assessment.status.preflight.as_ref().filter(|last| !last.checks.is_empty());
     match (&assessment.target, last) {
-        (Some(target), Some(last)) => format!(
-            "Preflight for {target}: no result yet (the last one was for {})\n",
+        (Some(target), Some(last)) => line(format!(
+            "Preflight for {target}: no result yet (the last one was for {})",
             last.version
-        ),
-        (Some(target), None) => format!("Preflight for {target}: no result yet\n"),
+        )),
+        (Some(target), None) => line(format!("Preflight for {target}: no result yet")),
         (None, Some(last)) => {
             let counts = counts(last, view);
-            let line = format!(
-                "Preflight: nothing to check now; the last, for {}: {counts}\n",
-                last.version
-            );
-            line + &checks(last, view)
+            let version = &last.version;
+            line(format!("Preflight: nothing to check now; the last, for {version}: {counts}"))
+                + &checks(last, view)
         }
-        (None, None) => "Preflight: no result yet\n".to_owned(),
+        (None, None) => line("Preflight: no result yet".to_owned()),
     }
 }
 

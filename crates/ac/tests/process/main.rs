@@ -1,5 +1,7 @@
 //! The whole process: arguments in; stdout, stderr and exit status out.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 mod errors;
 mod import_manifest;
 mod request;
