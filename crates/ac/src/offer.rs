@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use api::checks::CheckReason;
 use api::conditions::{ConditionStatus, ManifestReason};
-use api::names::GLOBAL;
+use api::names::{CVO, GLOBAL, NAMESPACE};
 use api::{ClusterVersionShadowStatus, ProductManifest, Version};
 
 /// Name of the Ready condition.
@@ -147,7 +147,10 @@ fn cause(
             sentence: format!(
                 "ProductManifest v{version} has not been looked at by the cluster version operator yet"
             ),
-            hint: "run the same command again in a few seconds; see also: kubectl -n cpaas-system get deployment cluster-version-operator".to_owned(),
+            hint: format!(
+                "run the same command again in a few seconds; see also: {}",
+                operator_command()
+            ),
         },
         Some(Readiness::Not { reason, message }) => Cause {
             sentence: format!("ProductManifest v{version} is not Ready: {reason}: {message}"),
@@ -156,13 +159,22 @@ fn cause(
         Some(Readiness::Ready) => {
             let told = status.not_offered.iter().find(|other| other.version == version);
             let sentence = told.map_or_else(
-                || format!("the cluster version operator has not judged {version} for this cluster yet"),
+                || {
+                    format!(
+                        "the cluster version operator has not judged {version} for this cluster yet"
+                    )
+                },
                 |told| format!("{}: {}", told.reason, told.message),
             );
             let reason = told.map_or("", |told| told.reason.as_str());
             Cause { sentence, hint: obstacle_hint(reason, program) }
         }
     }
+}
+
+/// The command that shows whether the operator runs.
+pub(crate) fn operator_command() -> String {
+    format!("kubectl -n {NAMESPACE} get deployment {CVO}")
 }
 
 fn obstacle_hint(reason: &str, program: &str) -> String {

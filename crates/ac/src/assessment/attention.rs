@@ -5,7 +5,6 @@
 
 use super::{Assessment, State};
 use api::checks::CheckReason;
-use api::names::{CVO, NAMESPACE};
 use api::{CheckState, ConditionType, Operation, Phase, StalledReason, Time};
 
 /// Commands of the documents that a message may end with.
@@ -86,7 +85,7 @@ impl Assessment {
             subject: "cluster version operator".to_owned(),
             reason: String::new(),
             message: message.to_owned(),
-            remedy: format!("kubectl -n {NAMESPACE} get deployment {CVO}"),
+            remedy: crate::offer::operator_command(),
             since: None,
         })
     }

@@ -5,7 +5,7 @@
 use super::{Session, request};
 use crate::arguments::ImportManifest;
 use crate::failure::Failure;
-use crate::offer::Readiness;
+use crate::offer::{self, Readiness};
 use api::{ProductManifest, ProductManifestSpec, Version, names};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -93,10 +93,8 @@ async fn wait(
             }
         };
         let remedy = || match reason.as_str() {
-            "" => {
-                "see whether it runs: kubectl -n cpaas-system get deployment cluster-version-operator"
-            }
-            reason => Readiness::remedy(reason),
+            "" => format!("see whether it runs: {}", offer::operator_command()),
+            reason => Readiness::remedy(reason).to_owned(),
         };
         if Readiness::is_final(&reason) {
             let message = format!("ProductManifest {name} cannot become Ready: {said}");
@@ -105,7 +103,7 @@ async fn wait(
         if Instant::now() >= end {
             let message =
                 format!("ProductManifest {name} is not Ready after {}s: {said}", limit.as_secs());
-            return Err(Failure::refused(message, vec![remedy().to_owned()]));
+            return Err(Failure::refused(message, vec![remedy()]));
         }
         if said != last {
             session.printer.note(&format!("Waiting for ProductManifest {name}: {said}"));

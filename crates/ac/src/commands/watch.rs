@@ -11,6 +11,7 @@ use crate::elapsed;
 use crate::failure::Failure;
 use crate::render;
 use api::ClusterVersionShadow;
+use api::names::NAMESPACE;
 use futures::StreamExt;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,9 +65,7 @@ pub(super) async fn run(
             Turn::Look(Look::Gone) => {
                 return Err(Failure::refused(
                     format!("ClusterVersionShadow {} was deleted", watched.cluster),
-                    vec![
-                        "see which clusters there are: kubectl get cvsh -n cpaas-system".to_owned(),
-                    ],
+                    vec![format!("see which clusters there are: kubectl get cvsh -n {NAMESPACE}")],
                 ));
             }
             Turn::Look(Look::Lost(failure)) => {
