@@ -31,8 +31,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) username: Option<String>,
     /// Its password. Others on this machine can see it: prefer --password-stdin.
-    #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true, requires = "username",
-        conflicts_with = "password_stdin")]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        allow_hyphen_values = true,
+        requires = "username",
+        conflicts_with = "password_stdin"
+    )]
     pub(crate) password: Option<Password>,
     /// Reads the password from standard input.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -119,7 +124,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
         .and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match outcome {
         Ok(arguments) => arguments,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
             return Ok(Parsed::Show(error.render().to_string().trim_end().to_owned()));
         }
         Err(error) => return Err(usage(words(&error))),
@@ -143,7 +150,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
     }
     if let Some(registry) = arguments.registry.as_deref().filter(|r| !is_address(r)) {
         let shown = api::text::line(registry, 128);
-        return Err(usage(format!("--registry must be host:port without scheme and path, not '{shown}'")));
+        return Err(usage(format!(
+            "--registry must be host:port without scheme and path, not '{shown}'"
+        )));
     }
     Ok(Parsed::Run(Box::new(arguments)))
 }
@@ -226,7 +235,10 @@ mod tests {
         assert!(refused(&["--registry=https://r:1"]).contains("without scheme"));
         assert!(refused(&["--registry="]).contains("--registry"));
         assert!(refused(&["--preflight=perhaps"]).contains("--preflight"));
-        assert_eq!(refused(&["--pre-flight"]), "there is no flag --pre-flight; did you mean --preflight?");
+        assert_eq!(
+            refused(&["--pre-flight"]),
+            "there is no flag --pre-flight; did you mean --preflight?"
+        );
     }
 
     #[test]

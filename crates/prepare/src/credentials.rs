@@ -4,7 +4,7 @@
 mod accounts;
 
 use crate::arguments::Arguments;
-use crate::decision::{Decision, Source};
+use crate::decision::{Decision, Source, Wishes, decide};
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::platform::{Platform, pull_accounts, registry_admin};
@@ -182,31 +182,35 @@ pub(crate) fn registry(
     let mut settings = Settings::new(&decision.registry);
     let pods_registry = platform.pods_registry(&decision.registry);
     settings.credentials = account(given, held, decision, &pods_registry, purpose)?;
-    settings.ca = ca(given, held, decision, &pods_registry).map(String::into_bytes);
+    settings.ca = ca(given, held, decision, platform).map(String::into_bytes);
     settings.retry.seed = u64::from(std::process::id());
     Ok(Registry::new(settings)?)
 }
 
-/// The certificates to trust: those that are given; for the built-in registry, its own; else those
-/// of the machine.
-fn ca(given: &Given, held: &Held, decision: &Decision, pods_registry: &str) -> Option<String> {
+/// The certificates to trust: those that are given; for the built-in registry, by whatever name,
+/// its own; else those of the machine.
+fn ca(given: &Given, held: &Held, decision: &Decision, platform: &Platform) -> Option<String> {
     let is_built_in = match decision.source {
         Source::GlobalVip | Source::PlatformUrl => true,
         Source::External => false,
-        // By its name or by its address, it is the one that the Secret speaks of.
-        Source::Given => port(&decision.registry) == port(pods_registry),
+        Source::Given => names_of_built_in(platform).contains(&decision.registry),
     };
     given.ca.clone().or_else(|| held.ca().filter(|_| is_built_in).cloned())
 }
 
-fn port(address: &str) -> Option<&str> {
-    address.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'))
+/// The addresses of the built-in registry: as Pods call it, and as it is called from outside.
+fn names_of_built_in(platform: &Platform) -> Vec<String> {
+    let Some(registry) = platform.registry.as_ref().filter(|r| !r.external) else {
+        return Vec::new();
+    };
+    let rebuilt = decide(&Wishes::default(), Some(registry)).ok().map(|d| d.registry);
+    rebuilt.into_iter().chain([registry.address.clone()]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::Sync;
+    use crate::decision::{PlatformRegistry, Sync};
 
     fn decision(source: Source) -> Decision {
         Decision { registry: "10.0.0.10:11443".into(), source, sync: Sync::Run, deploy: true }
@@ -253,13 +257,22 @@ mod tests {
 
     #[test]
     fn the_certificate_of_the_built_in_registry_counts_for_it_only() {
+        let platform = |vip: &str| Platform {
+            registry: Some(PlatformRegistry {
+                address: "registry.local:11443".to_owned(),
+                global_vip: Some(vip.to_owned()),
+                ..PlatformRegistry::default()
+            }),
+            pull_secret: None,
+        };
         let none = Given::default();
-        let of = |source| ca(&none, &held(), &decision(source), "registry.local:11443");
-        assert_eq!(of(Source::GlobalVip).as_deref(), Some("pem"));
-        assert_eq!(of(Source::Given).as_deref(), Some("pem"));
-        assert_eq!(of(Source::External), None);
+        let of = |source, vip| ca(&none, &held(), &decision(source), &platform(vip));
+        assert_eq!(of(Source::GlobalVip, "10.0.0.10").as_deref(), Some("pem"));
+        assert_eq!(of(Source::Given, "10.0.0.10").as_deref(), Some("pem"));
+        assert_eq!(of(Source::Given, "10.0.0.11"), None);
+        assert_eq!(of(Source::External, "10.0.0.10"), None);
         let given = Given { ca: Some("mine".into()), ..Given::default() };
-        let own = ca(&given, &held(), &decision(Source::GlobalVip), "r:1");
+        let own = ca(&given, &held(), &decision(Source::GlobalVip), &platform("10.0.0.10"));
         assert_eq!(own.as_deref(), Some("mine"));
     }
 

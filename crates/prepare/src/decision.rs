@@ -73,13 +73,20 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {
     /// There is no ProductBase.
-    #[error("the platform does not say which registry it uses: there is no ProductBase {}", api::names::PRODUCT_BASE)]
+    #[error(
+        "the platform does not say which registry it uses: there is no ProductBase {}",
+        api::names::PRODUCT_BASE
+    )]
     NoProductBase,
     /// It names no usable registry.
     #[error("ProductBase.spec.registry.address is '{0}', which is no host:port")]
     NoAddress(String),
     /// The global VIP is not known.
-    #[error("the global VIP is not known: Cluster {} has no address of type {}, and ProductBase.spec.platformURL is '{platform_url}'", api::names::GLOBAL, api::names::ADVERTISE)]
+    #[error(
+        "the global VIP is not known: Cluster {} has no address of type {}, and ProductBase.spec.platformURL is '{platform_url}'",
+        api::names::GLOBAL,
+        api::names::ADVERTISE
+    )]
     NoVip {
         /// ProductBase.spec.platformURL.
         platform_url: String,
@@ -139,11 +146,7 @@ fn split(address: &str) -> (&str, Option<&str>) {
 
 /// An IPv6 address as it stands before a port.
 fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// The host of `https://host[:port][/path]`.
@@ -215,7 +218,10 @@ mod tests {
         let wishes = Wishes { registry: Some("mirror:5000".to_owned()), ..Wishes::default() };
         for platform in [None, Some(&built_in()), Some(&external())] {
             let decision = decide(&wishes, platform).unwrap();
-            assert_eq!((decision.registry.as_str(), decision.source), ("mirror:5000", Source::Given));
+            assert_eq!(
+                (decision.registry.as_str(), decision.source),
+                ("mirror:5000", Source::Given)
+            );
             assert_eq!((decision.sync, decision.deploy), (Sync::Run, true));
         }
     }
@@ -224,7 +230,10 @@ mod tests {
     fn the_address_of_the_built_in_registry_is_rebuilt_from_the_global_vip() {
         let decision = decided(&Wishes::default(), &built_in());
         assert_eq!(decision.registry, "10.0.0.10:11443");
-        assert_eq!(decision.lines()[0], "Registry: 10.0.0.10:11443 (built-in, from the global VIP)");
+        assert_eq!(
+            decision.lines()[0],
+            "Registry: 10.0.0.10:11443 (built-in, from the global VIP)"
+        );
         assert_eq!((decision.sync, decision.deploy), (Sync::Run, true));
         let v6 = PlatformRegistry { global_vip: Some("fd00::10".to_owned()), ..built_in() };
         assert_eq!(decided(&Wishes::default(), &v6).registry, "[fd00::10]:11443");
@@ -280,11 +289,8 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         let none = Wishes::default();
         assert_eq!(decide(&none, None), Err(Undecided::NoProductBase));
-        let nowhere = PlatformRegistry {
-            global_vip: None,
-            platform_url: String::new(),
-            ..built_in()
-        };
+        let nowhere =
+            PlatformRegistry { global_vip: None, platform_url: String::new(), ..built_in() };
         assert!(matches!(decide(&none, Some(&nowhere)), Err(Undecided::NoVip { .. })));
         for address in ["", "https://r:1", "a/b"] {
             let odd = PlatformRegistry { address: address.to_owned(), ..built_in() };

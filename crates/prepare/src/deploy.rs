@@ -8,15 +8,15 @@ mod manifests;
 mod operator;
 mod publish;
 
+use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
+use crate::phases::InHand;
 use crate::platform::Platform;
 use crate::printer::Printer;
-use crate::{Environment, InHand};
-use api::names::{
-    CA_KEY, CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, REGISTRY_CA,
-};
+use api::names::{CA_KEY, CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, REGISTRY_CA};
 use api::{Digest, Version};
+use artifacts::package::Package;
 use cluster::ApiServer as _;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub(crate) fn authority(given: Option<&str>, held: Option<&str>) -> Option<Strin
 
 /// One deployment.
 pub(crate) struct Deployment<'a> {
-    pub(crate) in_hand: &'a InHand,
+    pub(crate) package: &'a Package,
     pub(crate) arriving: Arriving,
     /// Certificates for the operator.
     pub(crate) ca: Option<String>,
@@ -104,7 +104,7 @@ pub(crate) async fn run(
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let arriving = &deployment.arriving;
-    let files = manifests::read(&deployment.in_hand.package, arriving)?;
+    let files = manifests::read(deployment.package, arriving)?;
     judge(connection, arriving).await?;
     let mut tally = apply::Tally::default();
     let mut others = files.iter().peekable();
@@ -120,12 +120,14 @@ pub(crate) async fn run(
         apply::all(connection, &file.objects, &mut tally).await?;
     }
     printer.say(&tally.line())?;
-    let waiting = operator::Waiting { timeout: deployment.timeout, is_terminal: environment.is_terminal };
+    let waiting =
+        operator::Waiting { timeout: deployment.timeout, is_terminal: environment.is_terminal };
     operator::wait(connection, arriving, &waiting, printer).await?;
     publish::publish(connection, arriving, printer).await?;
     printer.say(&format!(
         "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={} --to={}",
-        api::names::GLOBAL, arriving.version
+        api::names::GLOBAL,
+        arriving.version
     ))
 }
 

@@ -43,7 +43,9 @@ impl Environment {
             Some(program.parent()?.parent()?.to_owned())
         };
         let list: Vec<PathBuf> = set(KUBECONFIG)
-            .map(|list| std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect())
+            .map(|list| {
+                std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect()
+            })
             .unwrap_or_default();
         let is_plain = set("TERM").is_some_and(|term| term == "dumb");
         Self {

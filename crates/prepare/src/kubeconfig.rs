@@ -26,10 +26,8 @@ impl Connection {
         if found.is_empty() {
             return Err(Failure::NoKubeconfig { paths: paths.to_owned(), need });
         }
-        let unusable = |source| Failure::Kubeconfig {
-            paths: paths.to_owned(),
-            source: Box::new(source),
-        };
+        let unusable =
+            |source| Failure::Kubeconfig { paths: paths.to_owned(), source: Box::new(source) };
         let mut merged = Kubeconfig::default();
         for path in &found {
             let one = Kubeconfig::read_from(path).map_err(unusable)?;

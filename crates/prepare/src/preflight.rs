@@ -3,11 +3,12 @@
 
 mod report;
 
+use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
+use crate::phases::InHand;
 use crate::platform::Platform;
 use crate::printer::Printer;
-use crate::{Environment, InHand};
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
 use api::{Digest, Release};
 use cluster::observe::{Depth, LiveFleet, Releases, Subject, observe};
@@ -30,21 +31,21 @@ impl Releases for OfPackage<'_> {
     }
 }
 
-/// Runs it; the exit status says what came of it. `registry` is the one that was named.
+/// Runs it; the exit status says what came of it. `registry` is the one that was named, or empty.
 ///
 /// # Errors
 /// When the cluster cannot be asked at all.
 pub(crate) async fn run(
     in_hand: &InHand,
     connection: &Connection,
-    registry: Option<String>,
+    registry: &str,
     environment: &Environment,
     printer: &mut Printer<'_>,
 ) -> Result<u8, Failure> {
     let release = &in_hand.content.release;
     let digest = in_hand.package.product_image().digest();
     let platform = Platform::read(connection).await?;
-    let address = platform.pods_registry(registry.as_deref().unwrap_or_default());
+    let address = platform.pods_registry(registry);
     let image = format!("{address}/{PRODUCT_IMAGE_REPOSITORY}@{digest}");
     let subject = Subject {
         cluster: GLOBAL.to_owned(),

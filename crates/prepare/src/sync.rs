@@ -32,7 +32,9 @@ pub(crate) async fn run(
     let mut said = Vec::new();
     for (name, error) in &report.failed {
         printer.note(&format!("failed: {name}: {}", chain(error.as_ref())));
-        for hint in hints::registry(error).into_iter().filter(|h| !said.contains(h)).collect::<Vec<_>>() {
+        for hint in
+            hints::registry(error).into_iter().filter(|h| !said.contains(h)).collect::<Vec<_>>()
+        {
             said.push(hint);
         }
     }
@@ -81,7 +83,8 @@ pub(crate) async fn verify(
     let artifacts = plan.artifacts.len();
     let missing = check(&plan, registry, PARALLEL).await?;
     if missing.is_empty() {
-        return printer.say(&format!("Checked {artifacts} artifacts: all are in {}.", registry.address()));
+        return printer
+            .say(&format!("Checked {artifacts} artifacts: all are in {}.", registry.address()));
     }
     for one in &missing {
         printer.note(&format!("missing: {}: {}", one.name, one.reason));

@@ -65,12 +65,10 @@ pub(super) async fn all(
 ///
 /// # Errors
 /// When one is not served in time; the text says what its definition says.
-pub(super) async fn established(
-    connection: &Connection,
-    objects: &[Value],
-) -> Result<(), Failure> {
+pub(super) async fn established(connection: &Connection, objects: &[Value]) -> Result<(), Failure> {
     let began = Instant::now();
-    let is_crd = |o: &&Value| o.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition");
+    let is_crd =
+        |o: &&Value| o.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition");
     for crd in objects.iter().filter(is_crd) {
         let reference = planner::apply::reference(crd);
         let reference = reference.expect("every object was checked when it was read");
@@ -79,7 +77,8 @@ pub(super) async fn established(
             let action = format!("read CustomResourceDefinition {}", reference.name);
             let live = read.map_err(connection.failed(action))?.unwrap_or(Value::Null);
             let conditions = conditions(&live);
-            if conditions.iter().any(|(kind, status, _)| kind == "Established" && status == "True") {
+            if conditions.iter().any(|(kind, status, _)| kind == "Established" && status == "True")
+            {
                 break;
             }
             if began.elapsed() >= ESTABLISHED_LIMIT {

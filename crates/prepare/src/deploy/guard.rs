@@ -5,9 +5,7 @@ use super::Arriving;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use api::names::{CVO, CVO_CONTAINER, NAMESPACE, product_manifest};
-use api::objects::{
-    ClusterVersionShadow, ObjectRef, ProductManifest, VersionImage, object_ref,
-};
+use api::objects::{ClusterVersionShadow, ObjectRef, ProductManifest, VersionImage, object_ref};
 use api::{Digest, Version};
 use cluster::{ApiServer as _, CallError, ListQuery};
 use serde_json::Value;
@@ -135,7 +133,8 @@ pub(super) fn digest_of(image: &str) -> Option<Digest> {
 /// # Errors
 /// When it must not be deployed; the text says why.
 pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failure> {
-    let refused = |message: String, hint: String| Err(Failure::Refused { message, hints: vec![hint] });
+    let refused =
+        |message: String, hint: String| Err(Failure::Refused { message, hints: vec![hint] });
     let version = &arriving.version;
     if let Some(operator) = &present.operator {
         let Ok(running) = operator.version.parse::<Version>() else {
@@ -144,12 +143,16 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
                     "the version of the running operator is not known: label {VERSION_LABEL} of Deployment {NAMESPACE}/{CVO} is '{}'",
                     api::text::line(&operator.version, 64)
                 ),
-                format!("write its version there: kubectl -n {NAMESPACE} label deployment {CVO} {VERSION_LABEL}=VERSION --overwrite"),
+                format!(
+                    "write its version there: kubectl -n {NAMESPACE} label deployment {CVO} {VERSION_LABEL}=VERSION --overwrite"
+                ),
             );
         };
         if *version < running {
             return refused(
-                format!("the operator of this package is {version}, lower than the running one, {running}; nothing was changed"),
+                format!(
+                    "the operator of this package is {version}, lower than the running one, {running}; nothing was changed"
+                ),
                 format!("use a core package of {running} or later"),
             );
         }
@@ -161,8 +164,12 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
             let (cluster, under_way) =
                 (api::text::line(cluster, 64), api::text::line(under_way, 64));
             return refused(
-                format!("cluster {cluster} is on its way to {under_way}, and {version} does not take over from there; nothing was changed"),
-                format!("wait until it is there: ac adm upgrade status --cluster={cluster} --watch"),
+                format!(
+                    "cluster {cluster} is on its way to {under_way}, and {version} does not take over from there; nothing was changed"
+                ),
+                format!(
+                    "wait until it is there: ac adm upgrade status --cluster={cluster} --watch"
+                ),
             );
         }
     }
@@ -177,7 +184,9 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
                 api::text::line(&published.version, 64),
                 arriving.product
             ),
-            format!("use the package that {name} was published from; look: kubectl get productmanifests {name} -o yaml"),
+            format!(
+                "use the package that {name} was published from; look: kubectl get productmanifests {name} -o yaml"
+            ),
         );
     }
     Ok(())
@@ -249,7 +258,9 @@ mod tests {
         };
         judge(&published("4.3.0", Some(b"product")), &arriving()).unwrap();
         judge(&published("4.3.0", None), &arriving()).unwrap();
-        assert!(refusal(&published("4.3.0", Some(b"other")), &arriving()).contains("was published"));
+        assert!(
+            refusal(&published("4.3.0", Some(b"other")), &arriving()).contains("was published")
+        );
         assert!(refusal(&published("4.2.1", None), &arriving()).contains("published as 4.2.1"));
     }
 }

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_in_texts_only() {
-        let mut object = json!({ "a": ["${VERSION}", { "b": "x-${PULL_SECRET}" }], "r": "${REGISTRY}" });
+        let mut object =
+            json!({ "a": ["${VERSION}", { "b": "x-${PULL_SECRET}" }], "r": "${REGISTRY}" });
         fill(&mut object, &arriving()).unwrap();
         let expected = json!({
             "a": ["4.3.0", { "b": "x-pull" }], "r": "r:1\"\nkind: Secret",

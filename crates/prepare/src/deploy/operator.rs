@@ -59,7 +59,9 @@ pub(super) async fn wait(
             Ok(look) => match judge(&look, &arriving.operator_image()) {
                 Ok(pod) => {
                     spinner.finish_and_clear();
-                    return printer.say(&format!("Operator {version} leads: Pod {pod} holds the Lease {CVO}."));
+                    return printer.say(&format!(
+                        "Operator {version} leads: Pod {pod} holds the Lease {CVO}."
+                    ));
                 }
                 Err(seen) => seen,
             },
@@ -195,9 +197,7 @@ mod tests {
     }
 
     fn seen(pods: Vec<Value>, holder: &str) -> Look {
-        let set = |revision: &str, hash: &str| {
-            json!({ "metadata": { "annotations": { REVISION: revision }, "labels": { HASH: hash } } })
-        };
+        let set = |revision: &str, hash: &str| json!({ "metadata": { "annotations": { REVISION: revision }, "labels": { HASH: hash } } });
         Look {
             deployment: json!({
                 "metadata": { "generation": 2, "annotations": { REVISION: "2" } },

@@ -37,9 +37,9 @@ impl Failure {
             Self::Kubeconfig { .. } => one("see what is read: kubectl config view"),
             Self::Cluster { source, kubeconfig, .. } => cluster(source, kubeconfig),
             Self::Registry(error) => registry(error),
-            Self::Incomplete { .. } => {
-                one("clear what is said above, then run the same command again: only what is missing is sent")
-            }
+            Self::Incomplete { .. } => one(
+                "clear what is said above, then run the same command again: only what is missing is sent",
+            ),
             Self::Missing { .. } => one(
                 "send them first: bash upgrade.sh --only-sync-image; or skip this check with --skip-check-artifacts",
             ),
@@ -49,7 +49,8 @@ impl Failure {
 }
 
 fn package(error: &PackageError) -> Vec<String> {
-    let again = "compare the sum of the downloaded .tgz, then extract it again into an empty folder";
+    let again =
+        "compare the sum of the downloaded .tgz, then extract it again into an empty folder";
     vec![match error {
         PackageError::NotPackage { .. } => {
             "run upgrade.sh in the folder of the extracted core package".to_owned()
@@ -79,7 +80,8 @@ fn cluster(error: &CallError, kubeconfig: &str) -> Vec<String> {
             "{kubeconfig} must be an administrator's; what it may do: kubectl auth can-i --list --kubeconfig {kubeconfig}"
         ),
         CallError::Unavailable(text) if text.to_lowercase().contains(FULL) => {
-            "a disk of the cluster is full: free some space, then run the same command again".to_owned()
+            "a disk of the cluster is full: free some space, then run the same command again"
+                .to_owned()
         }
         CallError::Unavailable(_) => format!(
             "see whether it answers at all: kubectl --kubeconfig {kubeconfig} get --raw /readyz; then run the same command again"
