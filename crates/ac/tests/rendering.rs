@@ -1,6 +1,6 @@
 //! What is shown for recorded ClusterVersionShadow objects, off a terminal and on a narrow one.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use ac::assessment::Assessment;
 use ac::layout::Look;

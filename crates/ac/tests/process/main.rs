@@ -1,6 +1,6 @@
 //! The whole process: arguments in; stdout, stderr and exit status out.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod errors;
 mod import_manifest;
