@@ -167,7 +167,10 @@ fn look_for_drift(
         upkeep.steps.push(Step::ReportDrift(step));
     }
     let later = ready.iter().filter_map(|(due, _)| *due).find(|at| *at > snapshot.now);
-    let next =
-        if due.len() > DRIFT_AT_A_TIME { wake::after(snapshot, RUNNING_INTERVAL_S) } else { later };
+    let next = match due.len() {
+        0 => later,
+        1..=DRIFT_AT_A_TIME => wake::earliest(later, wake::after(snapshot, DRIFT_INTERVAL_S)),
+        _ => wake::after(snapshot, RUNNING_INTERVAL_S),
+    };
     upkeep.wake_at = wake::earliest(upkeep.wake_at, next);
 }

@@ -106,7 +106,7 @@ fn waits_for(round: &Round<'_>) -> String {
         .or_else(|| round.plan.steps.first().map(done_by))
         .unwrap_or_else(|| match (&round.plan.situation, round.plan.begins.as_slice()) {
             (Situation::Running, [_, ..]) => {
-                format!("{} begins", api::text::names(&round.plan.begins))
+                format!("begins with {}", api::text::names(&round.plan.begins))
             }
             _ => "the first stage begins".to_owned(),
         });

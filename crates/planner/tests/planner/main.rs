@@ -1,0 +1,9 @@
+//! Everything that is said of the planner without a cluster: the checks, the scenarios, the
+//! invariants, and what holds for any input.
+
+mod checks;
+mod invariants;
+mod properties;
+mod scenarios;
+mod stalled;
+mod world;
