@@ -186,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn a_failing_test_fails_the_step_and_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("Cargo.toml", "[package]\nname = \"x\"\n[lib]\npath = \"x.rs\"\n[workspace]\n");
+        write("x.rs", "#[test]\nfn good() {}\n#[test]\nfn bad() { panic!(\"why\") }\n");
+        let mut totals = Totals::default();
+        let mut times = Times::begin();
+        let run = ["test", "--lib", "--offline"];
+        let passed =
+            told(&mut times, "x", || tests(folder.path(), &run, Shown::Failures, &mut totals));
+        assert!(!passed);
+        assert_eq!(times.failed(), ["x"]);
+        assert_eq!(totals, Totals { passed: 1, failed: 1, ignored: 0, binaries: 1 });
+    }
+
+    #[test]
     fn closing_lines_and_failures_are_shown() {
         assert!(is_routine("test a::b ... ok") && is_routine("running 3 tests"));
         assert!(!is_routine("test a::b ... FAILED"));

@@ -94,9 +94,14 @@ fn spelling(arg: &Arg) -> String {
     forms.iter().map(|form| code(form)).collect::<Vec<_>>().join(", ")
 }
 
+/// A switch may take a value too: `--to-latest=false`.
+fn takes_value(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|range| range.max_values() > 0)
+}
+
 /// The values as usage spells them: `<FILE>`.
 fn values(arg: &Arg) -> String {
-    if !arg.get_action().takes_values() {
+    if !takes_value(arg) {
         return String::new();
     }
     match arg.get_value_names() {
@@ -111,7 +116,7 @@ fn values(arg: &Arg) -> String {
 fn meaning(arg: &Arg) -> String {
     let said = arg.get_long_help().or_else(|| arg.get_help());
     let mut text = sentence(&said.map(ToString::to_string).unwrap_or_default());
-    if !arg.get_action().takes_values() {
+    if !takes_value(arg) {
         return text;
     }
     let list = |all: Vec<String>| all.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ");
@@ -139,13 +144,16 @@ mod tests {
     #[test]
     fn commands_flags_values_and_defaults_are_shown() {
         let flag = Arg::new("wait").long("wait").short('w').action(clap::ArgAction::SetTrue);
+        let switch = Arg::new("all").long("all").action(clap::ArgAction::SetTrue);
+        let switch = switch.num_args(0..=1).value_name("BOOL");
         let value = Arg::new("format").long("format").value_name("WORD").default_value("text");
         let value = value.value_parser(["text", "json"]).help("How it is written.");
-        let below = Command::new("show").about("Shows.").arg(flag).arg(value);
+        let below = Command::new("show").about("Shows.").arg(flag).arg(switch).arg(value);
         let shared = Arg::new("where").long("where").value_name("PLACE").global(true);
         let text = reference(Command::new("prog").arg(shared).subcommand(below));
         assert!(text.contains("## prog show\n\nShows.\n"), "{text}");
         assert!(text.contains("| `-w`, `--wait` |"), "{text}");
+        assert!(text.contains("| `--all[=<BOOL>]` |"), "{text}");
         assert_eq!(text.matches("`--where <PLACE>`").count(), 1, "{text}");
         let row =
             "| `--format <WORD>` | How it is written. One of `text`, `json`. Default `text`. |";

@@ -55,7 +55,7 @@ pub(super) fn edges(tree: &Tree) -> Vec<Finding> {
         };
         for dependency in package.dependencies.iter().filter(|d| ours(&d.name)) {
             // A test of a lower crate may use a higher one; what ships may not.
-            let free = !is_shipped(dependency.kind.as_deref()) && dependency.name != "sandbox";
+            let free = !is_shipped(dependency.kind.as_deref());
             let fits = allowed.is_none_or(|names| names.contains(&dependency.name.as_str()));
             if !fits && !free {
                 findings.push(Finding::of_file(
