@@ -1,6 +1,9 @@
 //! Decides whether an extracted folder is a whole and unchanged core package, and what it holds.
 //! Knows nothing of where its artifacts go.
 
+mod machine;
+mod sums;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,19 +16,21 @@ use crate::build::package::SUMS_FILE;
 use crate::content::ReleaseContent;
 use crate::digest::{CHUNK, Measure};
 use crate::layout::{Layout, LayoutError, LayoutImage};
+use machine::machine;
+use sums::read_sums;
 
 /// The script that a user starts.
 pub const UPGRADE_SCRIPT: &str = "upgrade.sh";
 /// Folder of the programs.
 pub const PROGRAMS: &str = "bin";
+/// Folder of what is applied when the operator is deployed.
+pub const DEPLOY: &str = "deploy";
 /// Folder of the images, one OCI image layout.
 pub const IMAGES: &str = "images";
 /// Folder of the plugin packages.
 pub const PLUGINS: &str = "plugins";
 /// What the file of a plugin package ends with.
 const PLUGIN_SUFFIX: &str = ".tgz";
-/// Longest `SHA256SUMS`, in bytes.
-const SUMS_LIMIT: u64 = 4 * 1024 * 1024;
 /// Most files that `SHA256SUMS` names.
 const FILE_LIMIT: usize = 16 * 1024;
 
@@ -255,12 +260,23 @@ impl Package {
         self.sums.keys().try_fold(0, |sum, name| Ok(sum + regular(&self.folder.join(name))?))
     }
 
-    /// What runs and what is pushed must be under the sums; an administrator adds plugins only.
+    /// What runs, what is applied and what is pushed must be under the sums; an administrator adds plugins only.
     fn check_listed(&self) -> Result<(), PackageError> {
         let mut required = BTreeSet::from([UPGRADE_SCRIPT.to_owned()]);
         required.insert(format!("{IMAGES}/{}", crate::build::layout::INDEX_FILE));
-        let programs = names(&self.folder.join(PROGRAMS))?;
-        required.extend(programs.into_iter().map(|name| format!("{PROGRAMS}/{name}")));
+        let mut open = vec![PROGRAMS.to_owned(), DEPLOY.to_owned()];
+        while let Some(name) = open.pop() {
+            let path = self.folder.join(&name);
+            if path.is_dir() {
+                open.extend(names(&path)?.into_iter().map(|inner| format!("{name}/{inner}")));
+            } else if path.exists() {
+                required.insert(name);
+            }
+            if required.len() + open.len() > FILE_LIMIT {
+                let reason = format!("it holds more than {FILE_LIMIT} files");
+                return Err(PackageError::Rule { path: self.folder.clone(), reason });
+            }
+        }
         for image in self.layout.images() {
             let blobs = image.manifest.blobs().chain([&image.descriptor]);
             let path = |d: &crate::oci::Descriptor| {
@@ -301,57 +317,6 @@ impl Package {
         }
         Ok(())
     }
-}
-
-/// The architecture of an ELF program, as Go names it; none for scripts.
-fn machine(path: &Path) -> Result<Option<&'static str>, PackageError> {
-    let mut head = Vec::new();
-    let file = File::open(path).map_err(|e| failed(path, e))?;
-    file.take(20).read_to_end(&mut head).map_err(|e| failed(path, e))?;
-    if head.len() < 20 || !head.starts_with(b"\x7fELF") {
-        return Ok(None);
-    }
-    // e_machine, whose byte order the sixth byte gives.
-    let number = match head[5] {
-        2 => u16::from_be_bytes([head[18], head[19]]),
-        _ => u16::from_le_bytes([head[18], head[19]]),
-    };
-    Ok(Some(match number {
-        62 => "amd64",
-        183 => "arm64",
-        3 => "386",
-        22 => "s390x",
-        21 => "ppc64le",
-        243 => "riscv64",
-        _ => "a machine that we do not know",
-    }))
-}
-
-fn read_sums(path: &Path) -> Result<BTreeMap<String, Digest>, PackageError> {
-    let rule = |reason: String| PackageError::Rule { path: path.to_owned(), reason };
-    let mut text = String::new();
-    let file = File::open(path).map_err(|e| failed(path, e))?;
-    file.take(SUMS_LIMIT + 1).read_to_string(&mut text).map_err(|e| failed(path, e))?;
-    if text.len() as u64 > SUMS_LIMIT {
-        return Err(rule(format!("it is longer than {SUMS_LIMIT} bytes")));
-    }
-    if !text.ends_with('\n') {
-        return Err(rule("it was cut: its last line has no end".to_owned()));
-    }
-    let mut sums = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let wrong = || rule(format!("line {} is not '<sha256>  <path>'", number + 1));
-        let (hex, name) = line.split_once("  ").ok_or_else(wrong)?;
-        let digest = format!("sha256:{hex}").parse().map_err(|_| wrong())?;
-        let inside = !name.split('/').any(|part| matches!(part, "" | "." | ".."));
-        if !inside || sums.insert(name.to_owned(), digest).is_some() {
-            return Err(wrong());
-        }
-        if sums.len() > FILE_LIMIT {
-            return Err(rule(format!("it names more than {FILE_LIMIT} files")));
-        }
-    }
-    Ok(sums)
 }
 
 fn plugins(

@@ -2,7 +2,9 @@
 //! that come are the ones that were named. Knows nothing of packages and of what is copied.
 
 mod auth;
+mod call;
 mod error;
+mod pieces;
 mod retry;
 mod transport;
 mod upload;
@@ -16,9 +18,11 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 
 pub use error::RegistryError;
+pub use pieces::BlobSource;
 pub use retry::Retry;
-pub(crate) use transport::{Call, Payload, Scope};
-pub use upload::{BlobSource, Mount};
+pub use upload::Mount;
+
+use call::{Call, Payload, Scope};
 
 use crate::content::{ReleaseContent, check_manifest};
 use crate::digest;
@@ -26,8 +30,6 @@ use crate::oci::{self, DOCUMENT_LIMIT, DOCUMENT_TYPES, Descriptor, Manifest};
 
 /// Time for a request whose answer is small.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// Time for a blob that is read into memory.
-const BLOB_TIME: Duration = Duration::from_secs(300);
 /// Where a registry says which digest it gave to a document.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 /// Longest way over other addresses to a blob.
@@ -61,7 +63,8 @@ pub struct Settings {
     pub token_hosts: BTreeSet<String>,
     /// How often and after what time something is tried again.
     pub retry: Retry,
-    /// After what time without an answer, or without a byte, a request has failed.
+    /// After what time without an answer, or without a byte, a request has failed. A blob that is
+    /// pulled, or stored after it was sent, may take ten times that.
     pub patience: Duration,
 }
 
@@ -185,12 +188,12 @@ impl Registry {
             .retrying(|| async {
                 let url = self.transport.url(repository, &["blobs", descriptor.digest.as_str()]);
                 let call = Call::new(Method::GET, url, Scope::pull(repository), &action, &name)
-                    .time(BLOB_TIME);
+                    .time(self.transport.blob_time());
                 let mut answer = self.transport.send(call).await?;
                 for _ in 0..REDIRECT_LIMIT {
                     let Some(target) = self.transport.redirection(&answer, &action)? else { break };
                     let call = Call::new(Method::GET, target, Scope::none(), &action, &name)
-                        .time(BLOB_TIME);
+                        .time(self.transport.blob_time());
                     answer = self.transport.send(call).await?;
                 }
                 let answer = self.transport.expect(answer, &[200], &action, &name).await?;

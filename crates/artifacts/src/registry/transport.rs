@@ -5,98 +5,20 @@ use std::error::Error;
 use std::time::Duration;
 
 use api::Digest;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Body, Certificate, Client, Method, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
 
 use super::auth::{Auth, Entry, host};
+use super::call::{Call, Payload};
 use super::{CONTENT_DIGEST, RegistryError, Settings};
 use crate::registry::retry::Retry;
 
 /// Longest answer that is read for the words of an error, in bytes.
 const WORDS_LIMIT: u64 = 16 * 1024;
+/// How many times the patience for an answer a blob may take.
+const BLOB_PATIENCE: u32 = 10;
 /// Longest answer with a token, in bytes.
 const TOKEN_ANSWER_LIMIT: u64 = 256 * 1024;
-
-/// For what rights are asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scope(Option<String>);
-
-impl Scope {
-    pub(crate) fn pull(repository: &str) -> Self {
-        Self(Some(format!("repository:{repository}:pull")))
-    }
-
-    /// To be known, and no more.
-    pub(crate) fn sign_in() -> Self {
-        Self(Some(String::new()))
-    }
-
-    pub(crate) fn push(repository: &str) -> Self {
-        Self(Some(format!("repository:{repository}:pull,push")))
-    }
-
-    pub(crate) fn mount(repository: &str, from: &str) -> Self {
-        Self(Some(format!("repository:{from}:pull repository:{repository}:pull,push")))
-    }
-
-    /// For another host: nothing is shown to it.
-    pub(crate) const fn none() -> Self {
-        Self(None)
-    }
-}
-
-/// What is sent.
-#[derive(Debug)]
-pub(crate) enum Payload {
-    None,
-    Bytes(Vec<u8>),
-    /// Can be sent once only.
-    Stream(Body, u64),
-}
-
-/// One request.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    method: Method,
-    url: Url,
-    scope: Scope,
-    headers: HeaderMap,
-    payload: Payload,
-    time: Option<Duration>,
-    action: &'a str,
-    what: &'a str,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(
-        method: Method,
-        url: Url,
-        scope: Scope,
-        action: &'a str,
-        what: &'a str,
-    ) -> Self {
-        let (headers, payload) = (HeaderMap::new(), Payload::None);
-        Self { method, url, scope, headers, payload, time: None, action, what }
-    }
-
-    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
-        }
-        self
-    }
-
-    pub(crate) fn payload(mut self, payload: Payload) -> Self {
-        self.payload = payload;
-        self
-    }
-
-    /// After what time it has failed; without it the patience of the settings.
-    pub(crate) fn time(mut self, time: Duration) -> Self {
-        self.time = Some(time);
-        self
-    }
-}
 
 /// Sends requests to one registry.
 #[derive(Debug)]
@@ -152,6 +74,11 @@ impl Transport {
 
     pub(crate) const fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Time for a blob that is read into memory, or stored after it was sent.
+    pub(crate) fn blob_time(&self) -> Duration {
+        self.patience * BLOB_PATIENCE
     }
 
     /// The address that only says whether one is let in.

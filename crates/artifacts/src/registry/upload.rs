@@ -2,38 +2,22 @@
 //! is small, else streamed and continued where the registry says it stopped. Knows nothing of
 //! images.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use api::Digest;
-use futures::Stream;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method, Response, Url};
-use tokio::fs::File;
-use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{BLOB_TIME, Call, Payload, Registry, RegistryError, Scope};
-use crate::build::Content;
-use crate::digest::{CHUNK, Measure};
+use super::call::{Call, Payload, Scope};
+use super::pieces::{BlobSource, Flow, Pieces, pieces};
+use super::{Registry, RegistryError};
 
 /// Blobs up to this length go in one request, in bytes.
 const SMALL: u64 = 1024 * 1024;
 /// How often a blob is begun anew or continued while some of it arrives each time.
 const CONTINUATIONS: u32 = 100;
 const OCTETS: &str = "application/octet-stream";
-
-/// A blob that is sent.
-#[derive(Debug, Clone)]
-pub struct BlobSource {
-    /// Where its bytes are.
-    pub content: Content,
-    /// Of its bytes.
-    pub digest: Digest,
-    /// In bytes.
-    pub size: u64,
-}
 
 /// What came of the wish to mount a blob.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,13 +26,6 @@ pub enum Mount {
     Mounted,
     /// It must be sent; the registry has opened an upload for it.
     Open(Url),
-}
-
-/// What the stream of a blob tells those who wait for it.
-#[derive(Debug, Default)]
-struct Flow {
-    sent: AtomicU64,
-    fault: Mutex<Option<RegistryError>>,
 }
 
 impl Registry {
@@ -208,7 +185,7 @@ impl Push<'_> {
         offset: u64,
         sent: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Url, Stopped> {
-        let flow = Arc::new(Flow { sent: AtomicU64::new(offset), ..Flow::default() });
+        let flow = Arc::new(Flow::from(offset));
         let left = self.source.size - offset;
         let body = Body::wrap_stream(pieces(self.source.clone(), offset, Arc::clone(&flow)));
         let range = format!("{offset}-{}", self.source.size - 1);
@@ -222,8 +199,8 @@ impl Push<'_> {
             result = call.send(&[202, 204]) => result,
             stalled = self.watch(&flow, sent) => Err(stalled),
         };
-        sent(flow.sent.load(Ordering::Relaxed));
-        if let Some(fault) = flow.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        sent(flow.sent());
+        if let Some(fault) = flow.fault() {
             return Err(fault.into());
         }
         match result {
@@ -241,17 +218,17 @@ impl Push<'_> {
 
     /// Reports what has left, and ends when nothing leaves any more.
     async fn watch(&self, flow: &Flow, sent: &(dyn Fn(u64) + Send + Sync)) -> RegistryError {
-        let tick = std::time::Duration::from_millis(100);
-        let (mut last, mut still) = (0, std::time::Duration::ZERO);
+        let tick = Duration::from_millis(100);
+        let (mut last, mut still) = (0, Duration::ZERO);
         loop {
             tokio::time::sleep(tick).await;
-            let now = flow.sent.load(Ordering::Relaxed);
-            still = if now == last { still + tick } else { std::time::Duration::ZERO };
+            let now = flow.sent();
+            still = if now == last { still + tick } else { Duration::ZERO };
             last = now;
             sent(now);
             // When all has left, the registry may need its time to store it.
             let patience = match now == self.source.size {
-                true => BLOB_TIME,
+                true => self.registry.transport.blob_time(),
                 false => self.registry.transport.patience(),
             };
             if still >= patience {
@@ -271,7 +248,7 @@ impl Push<'_> {
         url.query_pairs_mut().append_pair("digest", self.source.digest.as_str());
         let mut call = self.call(Method::PUT, url);
         let bytes = if whole { self.whole().await? } else { Vec::new() };
-        call.0 = call.0.time(BLOB_TIME).header(CONTENT_TYPE, OCTETS);
+        call.0 = call.0.time(self.registry.transport.blob_time()).header(CONTENT_TYPE, OCTETS);
         call.0 = call.0.payload(Payload::Bytes(bytes));
         match call.send(&[201]).await {
             Ok(_) => {
@@ -312,96 +289,4 @@ impl Sending<'_> {
         let answer = transport.send(call).await?;
         transport.expect(answer, good, push.action, push.name).await
     }
-}
-
-/// The bytes of a blob from an offset on; the last piece leaves only if all bytes have the digest.
-fn pieces(
-    source: BlobSource,
-    offset: u64,
-    flow: Arc<Flow>,
-) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
-    let keep = move |flow: &Flow, fault: RegistryError| {
-        *flow.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-        io::Error::other("the blob cannot be read")
-    };
-    futures::stream::try_unfold((None, Some(source)), move |(reader, source)| {
-        let flow = Arc::clone(&flow);
-        async move {
-            let mut reader: Pieces = match (reader, source) {
-                (Some(reader), _) => reader,
-                (None, Some(source)) => {
-                    Pieces::open(source, offset).await.map_err(|fault| keep(&flow, fault))?
-                }
-                (None, None) => return Ok(None),
-            };
-            let piece = reader.next(&flow).await.map_err(|fault| keep(&flow, fault))?;
-            Ok(piece.map(|piece| (piece, (Some(reader), None))))
-        }
-    })
-}
-
-struct Pieces {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
-    measure: Option<Measure>,
-    source: BlobSource,
-    offset: u64,
-}
-
-impl Pieces {
-    async fn open(source: BlobSource, offset: u64) -> Result<Self, RegistryError> {
-        let reader: Box<dyn AsyncRead + Send + Unpin> = match &source.content {
-            Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes.clone())),
-            Content::File(path) => match File::open(path).await {
-                Ok(file) => Box::new(file),
-                Err(e) => return Err(fault(&source, e.to_string())),
-            },
-        };
-        Ok(Self { reader, measure: Some(Measure::default()), source, offset })
-    }
-
-    /// The next piece that must be sent; all before the offset is only measured.
-    async fn next(&mut self, flow: &Flow) -> Result<Option<Vec<u8>>, RegistryError> {
-        loop {
-            let Some(measure) = &mut self.measure else { return Ok(None) };
-            let left = self.source.size - measure.length();
-            let mut piece = Vec::with_capacity(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)));
-            // One byte more than there should be, so that a blob that has grown is seen.
-            let want = left.saturating_add(1).min(CHUNK as u64);
-            (&mut self.reader)
-                .take(want)
-                .read_buf(&mut piece)
-                .await
-                .map_err(|e| fault(&self.source, e.to_string()))?;
-            let before = measure.length();
-            measure.update(&piece);
-            let end = measure.length();
-            if end > self.source.size || (piece.is_empty() && end < self.source.size) {
-                let reason = format!("it does not have {} bytes any more", self.source.size);
-                return Err(fault(&self.source, reason));
-            }
-            if end == self.source.size {
-                let found = self.measure.take().map(Measure::digest);
-                if found.as_ref() != Some(&self.source.digest) {
-                    let reason = format!("its digest is not {}", self.source.digest);
-                    return Err(fault(&self.source, reason));
-                }
-            }
-            if end > self.offset {
-                let skip = usize::try_from(self.offset.saturating_sub(before)).unwrap_or(0);
-                if skip > 0 {
-                    piece.drain(..skip);
-                }
-                flow.sent.store(end, Ordering::Relaxed);
-                return Ok(Some(piece));
-            }
-        }
-    }
-}
-
-fn fault(source: &BlobSource, reason: String) -> RegistryError {
-    let path = match &source.content {
-        Content::File(path) => path.clone(),
-        Content::Bytes(_) => PathBuf::from(source.digest.as_str()),
-    };
-    RegistryError::File { path, reason }
 }

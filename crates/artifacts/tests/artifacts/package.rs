@@ -106,6 +106,11 @@ fn what_runs_must_be_under_the_sums() {
     fs::write(folder.join("bin/extra"), "#!/bin/sh\n").unwrap();
     let error = refused(&folder);
     assert!(error.contains("bin/extra is refused: SHA256SUMS does not name it"), "{error}");
+    fs::remove_file(folder.join("bin/extra")).unwrap();
+    fs::create_dir_all(folder.join("deploy/more")).unwrap();
+    fs::write(folder.join("deploy/more/role.yaml"), "").unwrap();
+    let error = refused(&folder);
+    assert!(error.contains("role.yaml is refused: SHA256SUMS does not name it"), "{error}");
 }
 
 #[test]
