@@ -1,0 +1,159 @@
+//! Deploy on a real API server whose Pods are simulated; the test plays the operator that takes the
+//! Lease.
+
+use std::time::Duration;
+
+use api::names::{CVO, NAMESPACE};
+use sandbox::process::run;
+use serde_json::{Value, json};
+
+use crate::packages::{Contents, package};
+use crate::stage::{Stage, registry};
+
+const DEPLOYMENT: &str = "deployment/cluster-version-operator";
+
+/// Takes the Lease for a Pod of the newest operator whenever there is one; never returns.
+async fn lead(stage: &Stage) {
+    loop {
+        let image = "jsonpath={.spec.template.spec.containers[0].image}";
+        let kubectl = |words: Vec<&str>| {
+            let mut kubectl = stage.plane.kubectl();
+            kubectl.args(["-n", NAMESPACE]).args(words);
+            async move { run(&mut kubectl, Duration::from_secs(10)).await.unwrap_or_default() }
+        };
+        let image = kubectl(vec!["get", DEPLOYMENT, "-o", image]).await;
+        let pods = kubectl(vec!["get", "pods", "-o", "json"]).await;
+        let pods: Value = serde_json::from_str(&pods).unwrap_or_default();
+        let newest = pods["items"].as_array().into_iter().flatten().find(|pod| {
+            pod["spec"]["containers"][0]["image"].as_str() == Some(&image)
+                && pod["status"]["phase"] == "Running"
+        });
+        if let Some(name) = newest.and_then(|pod| pod["metadata"]["name"].as_str()) {
+            let lease = json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": { "name": CVO, "namespace": NAMESPACE },
+                "spec": { "holderIdentity": name },
+            });
+            stage.apply(&[lease]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+async fn jsonpath(stage: &Stage, object: &str, path: &str) -> String {
+    stage.kubectl(&["get", "-n", NAMESPACE, object, "-o", &format!("jsonpath={path}")]).await
+}
+
+/// Versions of everything that deploy may write.
+async fn versions(stage: &Stage) -> String {
+    let kinds = "crd,clusterrole,clusterrolebinding,role,rolebinding,configmap,serviceaccount,\
+                 service,poddisruptionbudget,productmanifest";
+    let path =
+        "{range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}";
+    let all = jsonpath(stage, kinds, path).await;
+    let generation = jsonpath(stage, DEPLOYMENT, "{.metadata.generation}").await;
+    format!("{all}{generation}")
+}
+
+async fn walk(stage: &Stage) {
+    let registry = registry(&stage.folder.path().join("registry")).await;
+    stage.platform(&registry, "4.2.1").await;
+    let packages =
+        |name: &str, contents: Contents| package(&stage.folder.path().join(name), &contents);
+    let older =
+        packages("4.2.1", Contents { version: "4.2.1", operator: 2, ..Contents::default() });
+    let newer = packages("4.3.0", Contents::default());
+
+    // A platform that has nothing of ours: sync and deploy in one.
+    let first = stage.upgrade(&older, &[]).await;
+    assert_eq!(first.code, 0, "{first:?}");
+    assert!(first.out.contains("Synchronised 4 artifacts: 4 uploaded"));
+    assert!(first.out.contains("Operator 4.2.1 leads: Pod cluster-version-operator-"));
+    assert!(first.out.contains("Published v4.2.1: registry.local:"));
+    let image = jsonpath(stage, "productmanifest/v4.2.1", "{.spec.image}").await;
+    assert!(image.starts_with("registry.local:") && image.contains("/acp/product-image@sha256:"));
+    let operator = jsonpath(stage, DEPLOYMENT, "{.spec.template.spec.containers[0].image}").await;
+    assert!(operator.contains("/acp/cluster-version-operator@sha256:"), "{operator}");
+    let ca = jsonpath(stage, "configmap/registry-ca", "{.data.ca\\.crt}").await;
+    assert_eq!(ca.trim(), std::fs::read_to_string(registry.authority()).unwrap().trim());
+
+    // Again: nothing changes.
+    let before = versions(stage).await;
+    let again = stage.upgrade(&older, &["--skip-sync-image"]).await;
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.out.contains("Checked 4 artifacts: all are in"));
+    assert!(again.out.contains("0 created, 0 changed, "), "{}", again.out);
+    assert!(again.out.contains("v4.2.1 is published already"));
+    assert_eq!(versions(stage).await, before);
+
+    // A newer one takes over; after that the older one is refused.
+    let second = stage.upgrade(&newer, &[]).await;
+    assert_eq!(second.code, 0, "{second:?}");
+    assert!(second.out.contains("Published v4.3.0"));
+    let lower = stage.upgrade(&older, &["--skip-sync-image"]).await;
+    assert_eq!(lower.code, 1);
+    assert!(lower.err.contains("lower than the running one, 4.3.0"), "{}", lower.err);
+    in_flight(stage, &newer).await;
+    unable(stage).await;
+}
+
+/// While an upgrade is in flight the operator stays, unless the release takes over from there.
+async fn in_flight(stage: &Stage, newer: &std::path::Path) {
+    let entry =
+        json!({ "version": "4.3.0", "state": "Partial", "startedTime": "2026-01-01T00:00:00Z" });
+    let digest = "0".repeat(64);
+    stage
+        .apply(&[json!({
+            "apiVersion": "product.alauda.io/v1alpha1", "kind": "ClusterVersionShadow",
+            "metadata": { "name": "global", "namespace": NAMESPACE }, "spec": {},
+            "status": {
+                "revision": 1,
+                "history": [entry],
+                "desired": { "version": "4.3.0", "image": format!("r/a@sha256:{digest}") },
+            },
+        })])
+        .await;
+    let contents = Contents { version: "4.3.1", operator: 3, ..Contents::default() };
+    let other = package(&stage.folder.path().join("4.3.1"), &contents);
+    let refused = stage.upgrade(&other, &[]).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("global is on its way to 4.3.0"), "{}", refused.err);
+    assert!(!refused.out.contains("Synchronised"), "nothing is sent for what is refused");
+    let same = stage.upgrade(newer, &["--skip-sync-image"]).await;
+    assert_eq!(same.code, 0, "{same:?}");
+    let contents = Contents { partial: "4.3.0", ..contents };
+    let way_out = package(&stage.folder.path().join("4.3.1-way-out"), &contents);
+    let taken = stage.upgrade(&way_out, &[]).await;
+    assert_eq!(taken.code, 0, "{taken:?}");
+
+    // The same version with another product image is another release.
+    let before = versions(stage).await;
+    let clash = stage.upgrade(&other, &[]).await;
+    assert_eq!(clash.code, 1);
+    assert!(clash.err.contains("ProductManifest v4.3.1 was published"), "{}", clash.err);
+    assert_eq!(versions(stage).await, before);
+}
+
+/// An operator that does not come up: what it waits for is said when the time is over.
+async fn unable(stage: &Stage) {
+    stage.kubectl(&["delete", "-n", NAMESPACE, "cvsh", "global"]).await;
+    let quota = ["create", "quota", "none", "-n", NAMESPACE, "--hard=pods=0"];
+    stage.kubectl(&quota).await;
+    let contents = Contents { version: "4.4.0", operator: 4, ..Contents::default() };
+    let folder = package(&stage.folder.path().join("4.4.0"), &contents);
+    let ended = stage.upgrade(&folder, &["--timeout=8s"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("operator 4.4.0 does not hold the Lease"), "{}", ended.err);
+    assert!(ended.err.contains("exceeded quota"), "{}", ended.err);
+    let published = stage.kubectl(&["get", "productmanifests", "-o", "name"]).await;
+    assert!(!published.contains("v4.4.0"), "{published}");
+}
+
+#[tokio::test]
+async fn deploy_comes_again_and_refuses_what_it_must() {
+    let stage = Stage::new(true).await;
+    tokio::select! {
+        () = walk(&stage) => {}
+        () = lead(&stage) => unreachable!("it never returns"),
+    }
+}
