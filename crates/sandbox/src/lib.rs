@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod companion;
+pub mod core;
 pub mod image;
 pub mod lifecycle;
 pub mod narration;

@@ -102,6 +102,16 @@ impl Sandbox {
         self.options.state.join("bin")
     }
 
+    /// Puts a program of the product beside kubectl and helm.
+    pub fn add_program(&self, name: &str, program: &Path) -> Result<()> {
+        link(program, &self.bin().join(name))
+    }
+
+    /// The programs that nodes run; clusters of several versions can stand side by side.
+    fn node_bin(&self) -> PathBuf {
+        self.options.state.join("node-bin").join(self.options.kubernetes.full())
+    }
+
     /// The platform registry.
     pub fn registry(&self) -> PlatformRegistry {
         PlatformRegistry::new(&self.options.state.join("registry"), &self.options.network)
@@ -159,7 +169,7 @@ impl Sandbox {
         let first = self.options.network.machine(GLOBAL, FIRST_NUMBER);
         platform_registry.up(&registry, &format!("{}:6443", first.address)).await?;
         let supplies = Supplies {
-            bin: self.options.state.join("node-bin"),
+            bin: self.node_bin(),
             images,
             registry: platform_registry.address(),
             authority: platform_registry.authority(),
@@ -286,13 +296,19 @@ impl Sandbox {
         let mut known = self.known()?;
         for name in &self.options.clusters {
             check_name(name)?;
-            if known.iter().any(|one| &one.name == name) {
+            let kubernetes = self.options.kubernetes.to_string();
+            if let Some(one) = known.iter().find(|one| &one.name == name) {
+                ensure!(
+                    one.kubernetes == kubernetes,
+                    "cluster {name} is there with Kubernetes {0}, not {kubernetes}: ask for {0}, or \
+                     take the sandbox down first (cargo xtask sandbox down)",
+                    one.kubernetes
+                );
                 continue;
             }
             let taken = |number: &u8| known.iter().any(|one| one.number == *number);
             let from = if name == GLOBAL { FIRST_NUMBER } else { FIRST_NUMBER + 1 };
             let number = (from..250).find(|number| !taken(number)).context("too many clusters")?;
-            let kubernetes = self.options.kubernetes.to_string();
             known.push(Known { name: name.clone(), number, kubernetes });
         }
         write_atomically(&self.known_path(), &serde_json::to_vec_pretty(&known)?)?;
@@ -345,7 +361,7 @@ impl Sandbox {
     }
 
     fn link_programs(&self, kube: &Path, helm: &Path) -> Result<()> {
-        let node_bin = self.options.state.join("node-bin");
+        let node_bin = self.node_bin();
         for folder in [&node_bin, &self.bin()] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -403,6 +419,17 @@ mod tests {
         let numbers: Vec<(&str, u8)> =
             known.iter().map(|one| (one.name.as_str(), one.number)).collect();
         assert_eq!(numbers, [("workload-a", 12), ("global", 11), ("workload-b", 13)]);
+    }
+
+    #[test]
+    fn a_cluster_does_not_change_its_version_by_being_brought_up_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path());
+        options.state = folder.path().to_owned();
+        Sandbox::new(options.clone(), Narrator::silent()).remember().unwrap();
+        options.kubernetes = KubernetesVersion::V1_34;
+        let said = Sandbox::new(options, Narrator::silent()).remember().unwrap_err().to_string();
+        assert!(said.contains("ask for v1.33.13"), "{said}");
     }
 
     #[test]
