@@ -56,7 +56,11 @@ async fn request_and_wait(sandbox: &Sandbox) -> Result<()> {
             let waits = ["Reconciling", "Stalled"].map(|kind| {
                 condition(&found, kind).map(|c| text(c, "/message")).unwrap_or_default()
             });
-            bail!("Core was not installed within {} s: {}", INSTALL_LIMIT.as_secs(), waits.join("; "));
+            bail!(
+                "Core was not installed within {} s: {}",
+                INSTALL_LIMIT.as_secs(),
+                waits.join("; ")
+            );
         }
         sleep(POLL).await;
     }

@@ -1,0 +1,127 @@
+//! The job, step by step: what is said, what is typed, how it must end. The demo shows the steps,
+//! the test `upgrade_global` holds them.
+
+use crate::packages::root;
+use crate::shell::Said;
+use crate::site::Site;
+use anyhow::{Context as _, Result};
+use sandbox::Narrator;
+use std::time::Duration;
+
+/// How long a step may take.
+const STEP_LIMIT: Duration = Duration::from_secs(600);
+
+/// A step of the job.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// What it is for, to a person.
+    pub title: &'static str,
+    /// What is typed, from the folder of the package.
+    pub command: &'static str,
+    /// The code with which it must end.
+    pub code: i32,
+    /// What it must say.
+    pub says: &'static [&'static str],
+}
+
+const fn step(
+    title: &'static str,
+    command: &'static str,
+    code: i32,
+    says: &'static [&'static str],
+) -> Step {
+    Step { title, command, code, says }
+}
+
+/// The job of an administrator who moves global from 4.2.1 to 4.3.0.
+pub const STEPS: [Step; 11] = [
+    step(
+        "The platform is at 4.2.1; a user has customised the cluster's DNS",
+        "kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
+        0,
+        &["rp-coredns", "4.2.1"],
+    ),
+    step(
+        "The artifacts of 4.3.0 go into the registry; nothing changes in the cluster",
+        "bash upgrade.sh --only-sync-image",
+        0,
+        &["Registry: "],
+    ),
+    step(
+        "May the cluster move? Not yet",
+        "bash upgrade.sh --preflight",
+        1,
+        &["Summary", "Checks", "UnexemptResourcePatches", "rp-coredns"],
+    ),
+    step(
+        "The customisation was reviewed and may travel to 4.3.0",
+        "kubectl annotate resourcepatches rp-coredns \\\n  config.cpaas.io/exempt-for-ver=4.3.0 \\\n  --overwrite",
+        0,
+        &["annotated"],
+    ),
+    step("Now it may", "bash upgrade.sh --preflight", 0, &["Summary", "Exempted"]),
+    step(
+        "The operator of 4.3.0 is deployed and the release published",
+        "bash upgrade.sh --skip-sync-image",
+        0,
+        &["v4.3.0"],
+    ),
+    step(
+        "4.3.0 is offered",
+        "kubectl -n cpaas-system wait --for=jsonpath='{.status.availableUpdates[0].version}'=4.3.0 cvsh/global --timeout=5s && ac adm upgrade --cluster=global",
+        0,
+        &["4.3.0 is available"],
+    ),
+    step(
+        "The upgrade is asked for",
+        "ac adm upgrade --cluster=global --to-latest",
+        0,
+        &["4.2.1 -> 4.3.0"],
+    ),
+    step(
+        "And followed to its end",
+        "ac adm upgrade status --cluster=global --watch --timeout=8m",
+        0,
+        &["4.3.0"],
+    ),
+    step(
+        "What became of it",
+        "ac adm upgrade status --cluster=global --verbose && kubectl get cvsh -n cpaas-system",
+        0,
+        &["Cluster global is at 4.3.0", "6 of 6 finished"],
+    ),
+    step(
+        "The customisation is in force",
+        "kubectl get resourcepatches && kubectl -n kube-system get deployment coredns -o jsonpath='{.spec.template.spec.containers[0].resources.limits.memory}{\"\\n\"}'",
+        0,
+        &["Active", "200Mi"],
+    ),
+];
+
+impl Step {
+    /// Does the step and holds it to what it must come to.
+    ///
+    /// # Errors
+    /// When it ends otherwise or does not say what it must.
+    pub async fn run(&self, site: &Site) -> Result<Said> {
+        let shell = site.shell()?.with("JOB", &root().join("e2e/job").display().to_string());
+        let mut said = shell
+            .run(self.command, STEP_LIMIT)
+            .await?
+            .expect(self.code)
+            .with_context(|| self.command.to_owned())?;
+        for part in self.says {
+            said = said.containing(part).with_context(|| self.command.to_owned())?;
+        }
+        Ok(said)
+    }
+
+    /// Tells a person what comes.
+    pub fn announce(&self, number: usize, narrator: &Narrator) {
+        narrator.say("");
+        narrator.say(&format!("== {number}. {}", self.title));
+        for (at, line) in self.command.lines().enumerate() {
+            narrator.say(&format!("{} {line}", if at == 0 { "$" } else { ">" }));
+        }
+    }
+}

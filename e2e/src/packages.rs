@@ -1,0 +1,56 @@
+//! The core packages that the job is done with, built once for all tests.
+
+use anyhow::{Context as _, Result};
+use sandbox::Narrator;
+use std::path::{Path, PathBuf};
+use xtask::package::{Form, PackageBuilder, Programs};
+
+/// Extracted core packages.
+#[derive(Debug, Clone)]
+pub struct Packages {
+    /// 4.2.1, which the platform has.
+    pub old: PathBuf,
+    /// 4.3.0, to which it moves.
+    pub new: PathBuf,
+    /// The folder of our programs, for `ac`.
+    pub programs: PathBuf,
+}
+
+/// The folder of the project.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The folder of what is kept between runs.
+///
+/// # Errors
+/// When neither XDG_CACHE_HOME nor HOME is set.
+pub fn cache() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name);
+    sandbox::default_cache(variable("XDG_CACHE_HOME").as_deref(), variable("HOME").as_deref())
+}
+
+impl Packages {
+    /// Builds both packages into `target/packages`; what is built already stays.
+    ///
+    /// # Errors
+    /// When a program or package cannot be built.
+    pub async fn build(narrator: &Narrator) -> Result<Self> {
+        let root = root();
+        let out = root.join("target/packages");
+        let programs = Programs::build(&root, narrator).await?;
+        let folder = programs.ac.parent().context("ac stands in no folder")?.to_owned();
+        let builder = PackageBuilder::new(&root, &cache()?, programs, narrator.clone()).await?;
+        let form = Form { archive: false, folder: true };
+        let mut folders = Vec::new();
+        for version in ["4.2.1", "4.3.0"] {
+            let package = builder.build(&root.join("release").join(version), &out, form).await?;
+            folders.push(package.folder.context("the package was not extracted")?);
+        }
+        let [old, new] = <[PathBuf; 2]>::try_from(folders)
+            .map_err(|_| anyhow::anyhow!("two packages were built"))?;
+        Ok(Self { old, new, programs: folder })
+    }
+}

@@ -1,0 +1,3 @@
+//! The tests on real servers, each surface in a file of its own. They need root, and say so.
+
+mod upgrade_global;
