@@ -167,8 +167,6 @@ fn mark(object: &mut Value, map: &str, key: &str, value: &str) {
 }
 
 /// Decides for each object, and which of the old ones are obsolete.
-///
-/// `replicas_of_others`: workloads whose replica count an autoscaler owns.
 #[must_use]
 pub fn plan_apply(
     prepared: Vec<Prepared>,

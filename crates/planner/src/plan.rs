@@ -267,5 +267,5 @@ fn way_out_waits(preflight: &Preflight, hold: Option<&Hold>) -> String {
         (None, Summary::Failed(names) | Summary::Retrying(names)) => api::text::names(&names),
         (None, Summary::Passed) => "its release could not be read".to_owned(),
     };
-    format!("{} waits for its preflight: {why}", preflight.version)
+    format!("{} waits for its preflight, the upgrade under way goes on: {why}", preflight.version)
 }

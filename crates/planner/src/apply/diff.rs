@@ -69,33 +69,40 @@ fn list_difference(wanted: &[Value], live: &[Value], path: &str) -> Option<Strin
         .find_map(|(at, (w, l))| difference(w, l, &format!("{path}[{at}]")))
 }
 
-/// `1000m` and `1` are the same amount; the API server stores the short form.
+/// `1000m` and `1` are the same amount; the API server stores the short form. Texts without a unit
+/// are compared as texts: a label `1.10` is not `1.1`.
 fn same_quantity(wanted: &Value, live: &Value) -> bool {
     let amount = |value: &Value| match value {
         Value::String(text) => quantity(text),
-        Value::Number(number) => number.as_f64(),
+        Value::Number(number) => number.as_f64().map(|n| (n, false)),
         _ => None,
     };
-    let both = amount(wanted).zip(amount(live));
-    // Only a string may be a quantity; two different numbers are different.
-    (wanted.is_string() || live.is_string())
-        && both.is_some_and(|(a, b)| (a - b).abs() < f64::EPSILON)
+    match (amount(wanted), amount(live)) {
+        (Some((a, a_has_unit)), Some((b, b_has_unit))) => {
+            (a_has_unit || b_has_unit) && (a - b).abs() <= a.abs() * f64::EPSILON
+        }
+        _ => false,
+    }
 }
 
-fn quantity(text: &str) -> Option<f64> {
-    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-    let (number, unit) = text.split_at(digits);
+/// The amount of a quantity, and whether it has a unit.
+fn quantity(text: &str) -> Option<(f64, bool)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
     let factor = match unit {
+        "" => 1.0,
         "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
+        "T" => 1e12,
         "Ki" => 1024.0,
         "Mi" => 1_048_576.0,
         "Gi" => 1_073_741_824.0,
+        "Ti" => 1_099_511_627_776.0,
         _ => return None,
     };
-    number.parse::<f64>().ok().map(|n| n * factor)
+    number.parse::<f64>().ok().map(|n| (n * factor, !unit.is_empty()))
 }
 
 #[cfg(test)]
@@ -117,5 +124,14 @@ mod tests {
         let live = json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "x:1"}]}});
         assert_eq!(first_difference(&wanted, &live).unwrap(), ".spec.containers[name=\"a\"].image");
         assert!(first_difference(&json!({"a": [1]}), &json!({"a": [1, 2]})).is_some());
+    }
+
+    #[test]
+    fn amounts_are_compared_and_plain_texts_are_not() {
+        let same = |a: Value, b: Value| first_difference(&a, &b).is_none();
+        assert!(same(json!("1000m"), json!("1")) && same(json!("0.5"), json!("500m")));
+        assert!(same(json!("1024Mi"), json!("1Gi")) && same(json!("2000m"), json!(2)));
+        assert!(!same(json!("1.10"), json!("1.1")) && !same(json!("100m"), json!("1")));
+        assert!(!same(json!("1"), json!(1)));
     }
 }

@@ -1,6 +1,8 @@
 //! Everything that is said of the planner without a cluster: the checks, the scenarios, the
 //! invariants, and what holds for any input.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 mod checks;
 mod invariants;
 mod properties;

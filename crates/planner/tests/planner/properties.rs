@@ -257,7 +257,7 @@ fn a_history_of_a_thousand_upgrades_stays_within_its_limit() {
     let status = &mut world.snapshot.cvsh.as_mut().unwrap().status;
     let entry = |n: u32| HistoryEntry {
         version: format!("4.{}.{}", n / 300, n % 300),
-        state: if n % 3 == 0 { HistoryState::Partial } else { HistoryState::Completed },
+        state: if n.is_multiple_of(3) { HistoryState::Partial } else { HistoryState::Completed },
         completion_time: Some(api::time("2026-01-01T00:00:00Z".parse().unwrap())),
         ..HistoryEntry::default()
     };

@@ -22,7 +22,6 @@ pub(crate) struct World {
 /// What a round came to.
 pub(crate) struct Round {
     pub(crate) plan: Plan,
-    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) wake_at: Option<jiff::Timestamp>,
 }
 
@@ -189,7 +188,7 @@ impl World {
             }
         }
         self.record(status);
-        Round { plan, outcomes, wake_at }
+        Round { plan, wake_at }
     }
 
     /// One round in which every step is done.
