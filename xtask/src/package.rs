@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use api::{Digest, Version};
-use artifacts::build::LayoutWriter;
+use artifacts::build::{Compression, LayoutWriter};
 use sandbox::Narrator;
 use sandbox::toolchain::{Tool, Toolchain};
 
@@ -122,6 +122,7 @@ pub struct PackageBuilder {
     programs: Programs,
     toolchain: Toolchain,
     helm: PathBuf,
+    layers: Compression,
     narrator: Narrator,
 }
 
@@ -138,7 +139,16 @@ impl PackageBuilder {
     ) -> Result<Self> {
         let toolchain = Toolchain::new(cache, narrator.clone());
         let helm = toolchain.build(&Tool::helm()).await?;
-        Ok(Self { root: root.to_owned(), programs, toolchain, helm, narrator })
+        let layers = Compression::Gzip(6);
+        Ok(Self { root: root.to_owned(), programs, toolchain, helm, layers, narrator })
+    }
+
+    /// How the layers of images are packed; without it gzip 6. Where nothing travels far, packing
+    /// costs more time than it saves.
+    #[must_use]
+    pub const fn layers(mut self, layers: Compression) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// Builds the package of a release folder. A package that was built of the very same files
@@ -186,8 +196,9 @@ impl PackageBuilder {
         let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out)?;
         let folder = work.path().join("package");
         let mut layout = LayoutWriter::create(&folder.join("images"))?;
-        let operator = content::operator_image(&self.programs, &self.helm, &template.version)?;
-        let images = content::write_images(template, sources, &operator, &mut layout)?;
+        let operator = content::operator_image(&self.programs, &self.helm, &template.version)?
+            .compression(self.layers);
+        let images = content::write_images(template, sources, &operator, self.layers, &mut layout)?;
         let (release, files) = template.complete(images)?;
 
         let renderer = Renderer::new(&self.helm, work.path())?;

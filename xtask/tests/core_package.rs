@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use artifacts::build::Compression;
 use sandbox::Narrator;
 use xtask::package::{Form, Package, PackageBuilder, Programs};
 
@@ -50,6 +51,7 @@ async fn builder(work: &Path) -> PackageBuilder {
     PackageBuilder::new(&project(), &cache.unwrap(), programs(work), Narrator::stderr())
         .await
         .unwrap()
+        .layers(Compression::None)
 }
 
 /// A release of one chart with one template.

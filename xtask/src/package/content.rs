@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use api::release::ReleaseImage;
 use api::{Digest, Version, names};
-use artifacts::build::{ImageBuilder, LayoutWriter, Tree};
+use artifacts::build::{Compression, ImageBuilder, LayoutWriter, Tree};
 use sandbox::Narrator;
 use sandbox::process::{command, run};
 use sandbox::toolchain::{Tool, Toolchain};
@@ -186,6 +186,7 @@ pub(super) fn write_images(
     template: &Template,
     sources: &BTreeMap<String, Source>,
     operator: &ImageBuilder,
+    layers: Compression,
     layout: &mut LayoutWriter,
 ) -> Result<BTreeMap<String, ReleaseImage>> {
     let mut images = BTreeMap::new();
@@ -196,7 +197,10 @@ pub(super) fn write_images(
                 tag: image.tag.clone(),
                 digest: digest.clone(),
             },
-            (_, Some(source)) => source.image()?.write(layout, &image.repository, &image.tag)?,
+            (_, Some(source)) => {
+                let built = source.image()?.compression(layers);
+                built.write(layout, &image.repository, &image.tag)?
+            }
             (_, None) => bail!("image '{name}' has no content"),
         };
         images.insert(name.clone(), written);

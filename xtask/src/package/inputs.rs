@@ -47,7 +47,7 @@ impl Stamp {
             files.extend(tree.paths().map(|path| folder.join(path)));
         }
         let mut measure = Measure::default();
-        measure.update(RECIPE.as_bytes());
+        measure.update(format!("{RECIPE} {:?}\n", builder.layers).as_bytes());
         for path in files {
             let file = File::open(&path).with_context(|| path.display().to_string())?;
             let (digest, _) = of_reader(file).with_context(|| path.display().to_string())?;
