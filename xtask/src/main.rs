@@ -7,9 +7,9 @@ mod tidy;
 mod times;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 use xtask::package;
 
@@ -30,6 +30,8 @@ enum Verb {
     Tidy,
     /// Writes what is generated: CRDs and the reference.
     Codegen(codegen::Arguments),
+    /// Shows the job of the documents, from 4.2.1 to 4.3.0, on real clusters that stay up.
+    Demo,
     /// Builds the core package of a release.
     Package(package::Arguments),
     /// Real clusters on this machine, to try things on.
@@ -53,9 +55,19 @@ async fn run(verb: Verb) -> Result<()> {
         Verb::Test(arguments) => ci::run(&root, &arguments),
         Verb::Tidy => tidy::run(&root),
         Verb::Codegen(arguments) => codegen::run(&root, &arguments),
+        Verb::Demo => demo(&root),
         Verb::Package(arguments) => package::run(&root, &arguments).await,
-        Verb::Sandbox(arguments) => sandbox::run(arguments).await,
+        Verb::Sandbox(arguments) => sandbox::run(&root, arguments).await,
     }
+}
+
+/// The demo is a program of the end-to-end tests: they do the same job.
+fn demo(root: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let run = ["run", "--quiet", "--locked", "-p", "e2e", "--bin", "demo"];
+    let status = Command::new(cargo).args(run).current_dir(root).status().context("start cargo")?;
+    ensure!(status.success(), "the demo did not come to its end");
+    Ok(())
 }
 
 /// The folder of the project.

@@ -1,12 +1,16 @@
 //! Decides how the sandbox is called from the command line. What a sandbox is, and how it comes up
 //! and goes away, is in `crates/sandbox`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use sandbox::toolchain::KubernetesVersion;
 use sandbox::{Narrator, Options, Sandbox, default_cache, prerequisites};
+use xtask::package::{Form, PackageBuilder, Programs};
+
+/// The release that a platform of the sandbox has.
+const INSTALLED: &str = "4.2.1";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +28,9 @@ enum Verb {
         /// What they run: 1.33.13 or 1.34.2.
         #[arg(long, value_name = "VERSION")]
         kubernetes: Option<KubernetesVersion>,
+        /// Leaves Core 4.2.1 away: a platform on which nothing is installed yet.
+        #[arg(long)]
+        bare: bool,
     },
     /// Ends and removes everything; safe to run twice.
     Down,
@@ -43,16 +50,21 @@ enum Verb {
 }
 
 /// Runs one verb.
-pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+pub(crate) async fn run(root: &Path, arguments: Arguments) -> Result<()> {
     let cache = cache()?;
     let mut options = Options::new(&cache);
     match arguments.verb {
-        Verb::Up { clusters, kubernetes } => {
+        Verb::Up { clusters, kubernetes, bare } => {
             options.clusters = clusters.unwrap_or(options.clusters);
             options.kubernetes = kubernetes.unwrap_or_default();
             let found = prerequisites::check(&cache).await;
             prerequisites::install(&found, &Narrator::stderr()).await?;
-            print!("{}", Sandbox::new(options, Narrator::stderr()).up().await?);
+            let sandbox = Sandbox::new(options, Narrator::stderr());
+            sandbox.up().await?;
+            if !bare {
+                core(root, &cache, &sandbox).await?;
+            }
+            print!("{}", sandbox.status().await?);
         }
         Verb::Down => Sandbox::new(options, Narrator::stderr()).down().await?,
         Verb::Status { json } => {
@@ -76,6 +88,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Core as the platform has it before the job: installed by the product from its own package.
+async fn core(root: &Path, cache: &Path, sandbox: &Sandbox) -> Result<()> {
+    let narrator = Narrator::stderr();
+    let programs = Programs::build(root, &narrator).await?;
+    sandbox.add_program("ac", &programs.ac)?;
+    let builder = PackageBuilder::new(root, cache, programs, narrator.clone()).await?;
+    let form = Form { archive: false, folder: true };
+    let release = root.join("release").join(INSTALLED);
+    let package = builder.build(&release, &root.join("target/packages"), form).await?;
+    let folder = package.folder.context("the package was not extracted")?;
+    sandbox::core::install(sandbox, &folder, &narrator).await
 }
 
 fn cache() -> Result<PathBuf> {
