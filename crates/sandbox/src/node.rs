@@ -26,6 +26,9 @@ use crate::toolchain::KubernetesVersion;
 
 /// A kubeadm run takes 15 to 40 s on two cores.
 const KUBEADM_LIMIT: Duration = Duration::from_secs(300);
+/// How the static Pods are asked for: etcd and the three of Kubernetes.
+const CONTROL_PLANE: [&str; 3] =
+    ["pods", "--namespace=kube-system", "--selector=tier=control-plane"];
 const KEEPER: &str = include_str!("node/keeper.sh");
 
 /// The folders that a node has for itself, without the leading slash.
@@ -279,14 +282,22 @@ impl Node {
         Ok(())
     }
 
+    /// Waits for the node, and for what it says of its static Pods, which comes a little later.
     async fn wait_ready(&self, supplies: &Supplies) -> Result<()> {
         let admin = self.folder.join("root/etc/kubernetes/admin.conf");
+        let ready =
+            "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status} {end}";
+        let count = |what: &'static [&'static str]| {
+            let mut get = command(supplies.bin.join("kubectl"), ["get", "-o", ready]);
+            get.args(what).arg("--kubeconfig").arg(&admin);
+            async move {
+                let said = run(&mut get, Duration::from_secs(15)).await?;
+                anyhow::Ok(said.split_whitespace().filter(|&word| word == "True").count())
+            }
+        };
         let limit = Duration::from_secs(120);
-        wait_until("the node to be Ready", limit, || async {
-            let mut get = command(supplies.bin.join("kubectl"), ["get", "node"]);
-            get.arg(self.spec.host_name()).arg("--kubeconfig").arg(&admin);
-            get.args(["-o", "jsonpath={.status.conditions[?(@.type=='Ready')].status}"]);
-            Ok(run(&mut get, Duration::from_secs(15)).await?.trim() == "True")
+        wait_until("the node and its static Pods to be Ready", limit, || async {
+            Ok(count(&["nodes"]).await? == 1 && count(&CONTROL_PLANE).await? == 4)
         })
         .await
         .with_context(|| tail_of(&self.logs().join("kubelet.log")))
