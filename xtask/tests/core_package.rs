@@ -1,6 +1,8 @@
 //! Core packages: the same files give the same bytes, what cannot be applied is refused, and
 //! upgrade.sh hands on what it is given.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
