@@ -1,5 +1,5 @@
 //! The hands of the product: [`observe`] turns what API servers say into a Snapshot, [`execute`]
-//! makes one idempotent attempt at a Step.
+//! makes one idempotent attempt at a Step, [`round`] puts the two and the planner in their order.
 //!
 //! Nothing is decided here that the planner could decide, and nothing is pulled from a registry:
 //! the contents of a release are handed in.
@@ -9,7 +9,9 @@ pub mod execute;
 pub mod live;
 pub mod observe;
 pub mod render;
+pub mod round;
 pub mod server;
+mod status_writer;
 
 pub use call::CallError;
 pub use live::Live;

@@ -11,7 +11,6 @@ pub mod metrics;
 pub mod releases;
 pub mod round;
 pub mod settings;
-mod status_writer;
 pub mod triggers;
 
 use crate::lease::{Election, Leadership};

@@ -5,7 +5,7 @@ use super::source::{Kind, Token, shipped};
 use super::tree::Tree;
 
 /// The only file that may write it.
-const WRITER: &str = "crates/operator/src/status_writer.rs";
+const WRITER: &str = "crates/cluster/src/status_writer.rs";
 /// Names of calls of a client that write a status.
 const WRITES: [&str; 3] = ["patch_status", "replace_status", "apply_status"];
 

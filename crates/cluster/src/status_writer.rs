@@ -1,8 +1,8 @@
 //! The only place that writes the status of a ClusterVersionShadow.
 
+use crate::call::CallError;
+use crate::server::{ApiServer, PatchBody};
 use api::objects::{ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
-use cluster::CallError;
-use cluster::server::{ApiServer, PatchBody};
 use serde_json::{Value, json};
 
 /// How often a write that met another one is sent again.
@@ -12,7 +12,7 @@ const SIZE_LIMIT: usize = 256 * 1024;
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
+pub enum Written {
     /// It holds.
     Yes,
     /// Another leader wrote in between: this round counts for nothing.
