@@ -260,7 +260,8 @@ impl Package {
         self.sums.keys().try_fold(0, |sum, name| Ok(sum + regular(&self.folder.join(name))?))
     }
 
-    /// What runs, what is applied and what is pushed must be under the sums; an administrator adds plugins only.
+    /// What runs, what is applied and what is pushed must be under the sums; an administrator adds
+    /// plugins only.
     fn check_listed(&self) -> Result<(), PackageError> {
         let mut required = BTreeSet::from([UPGRADE_SCRIPT.to_owned()]);
         required.insert(format!("{IMAGES}/{}", crate::build::layout::INDEX_FILE));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use artifacts::build::Content;
+use artifacts::build::{Content, LayoutWriter, product_image};
 use artifacts::digest;
+use artifacts::layout::Layout;
 use artifacts::oci::{CONFIG_TYPE, Descriptor, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE, Manifest};
 use artifacts::registry::{BlobSource, RegistryError};
 
-use crate::fixture::chain;
+use crate::fixture::{chain, chart, release};
 use crate::server::{Answer, CANARY, Request, Server};
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -40,6 +41,58 @@ async fn other_bytes_than_those_of_the_digest_are_refused() {
     let error = registry.pull_blob("a/b", &layer).await.unwrap_err();
     assert!(error.is_invalid() && !error.may_pass(), "{error}");
     assert_eq!(server.requests().len(), 4, "lies are not asked for again");
+}
+
+/// The parts of a good product image by their digests: manifest, config and layer.
+fn product() -> Vec<(api::Digest, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut layout = LayoutWriter::create(folder.path()).unwrap();
+    let image = product_image(&release(), chart()).unwrap();
+    image.write(&mut layout, "acp/product-image", "v4.3.0").unwrap();
+    layout.finish().unwrap();
+    let layout = Layout::open(folder.path()).unwrap();
+    let image = layout.images().next().unwrap();
+    let blobs = image
+        .manifest
+        .blobs()
+        .map(|blob| (blob.digest.clone(), std::fs::read(layout.blob_path(&blob.digest)).unwrap()));
+    std::iter::once((image.digest().clone(), image.bytes.clone())).chain(blobs).collect()
+}
+
+/// Serves parts under their digests, whatever bytes they have.
+fn serving_parts(parts: Vec<(api::Digest, Vec<u8>)>) -> Server {
+    Server::start(move |request| {
+        let part = parts.iter().find(|(digest, _)| request.target.ends_with(digest.as_str()));
+        match part {
+            Some((_, bytes)) => answer(200, &[("Content-Type", MANIFEST_TYPE)], bytes),
+            None => answer(404, &[], b""),
+        }
+    })
+}
+
+#[tokio::test]
+async fn i12_bytes_are_applied_only_after_their_digest() {
+    let parts = product();
+    let digest = parts[0].0.clone();
+    let registry = serving_parts(parts.clone()).client(&[]);
+    let content = registry.pull_release("acp/product-image", &digest).await.unwrap();
+    assert_eq!((content.release, content.files), (release(), chart()));
+    for (number, (_, bytes)) in parts.iter().enumerate() {
+        let flipped = (0..bytes.len()).step_by(bytes.len() / 16).map(|at| {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            other
+        });
+        let longer = [&bytes[..], b" "].concat();
+        let lies = [bytes[..bytes.len() - 1].to_vec(), Vec::new(), longer];
+        for lie in flipped.chain(lies) {
+            let mut parts = parts.clone();
+            parts[number].1 = lie;
+            let registry = serving_parts(parts).client(&[]);
+            let error = registry.pull_release("acp/product-image", &digest).await.unwrap_err();
+            assert!(error.is_invalid(), "part {number}: {error:?}");
+        }
+    }
 }
 
 #[tokio::test]

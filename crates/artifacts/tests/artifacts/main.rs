@@ -1,6 +1,6 @@
 //! Packages and registries, from the outside.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must end")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must end")]
 
 mod build;
 mod content;
