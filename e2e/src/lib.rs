@@ -8,3 +8,4 @@ pub mod job;
 pub mod packages;
 pub mod shell;
 pub mod site;
+pub mod t2;

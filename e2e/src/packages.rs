@@ -5,6 +5,9 @@ use sandbox::Narrator;
 use std::path::{Path, PathBuf};
 use xtask::package::{Form, PackageBuilder, Programs};
 
+/// Names the folder of our programs, where they are built.
+const PROGRAMS: &str = "ACP_PROGRAMS";
+
 /// Extracted core packages.
 #[derive(Debug, Clone)]
 pub struct Packages {
@@ -40,7 +43,12 @@ impl Packages {
     pub async fn build(narrator: &Narrator) -> Result<Self> {
         let root = root();
         let out = root.join("target/packages");
-        let programs = Programs::build(&root, narrator).await?;
+        // The whole run has built them already; building them alone would choose other features of
+        // their libraries, and compile those once more.
+        let programs = match std::env::var_os(PROGRAMS) {
+            Some(folder) => Programs::built(Path::new(&folder))?,
+            None => Programs::build(&root, narrator).await?,
+        };
         let folder = programs.ac.parent().context("ac stands in no folder")?.to_owned();
         let builder = PackageBuilder::new(&root, &cache()?, programs, narrator.clone()).await?;
         let form = Form { archive: false, folder: true };

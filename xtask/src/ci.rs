@@ -92,6 +92,11 @@ fn components(root: &Path) -> Result<()> {
 fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root).stdin(Stdio::null());
+    // The build of everything leaves our programs beside this one: the packages of the tests on
+    // real clusters are made of them.
+    if let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        command.env("ACP_PROGRAMS", folder);
+    }
     command
 }
 
