@@ -161,14 +161,20 @@ impl PackageBuilder {
         fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let template = Template::read(release, &self.root.join("release/charts"))?;
         let sources = self.sources(&template).await?;
+        // Another process may be building the same package into the same folder.
+        let lock = out.join(".lock");
+        let wait = format!("package {}: another build", template.version);
+        let held = self.narrator.during(&wait, inputs::locked(lock)).await?;
         let stamp = inputs::Stamp::of(self, &template, &sources)?;
         if let Some(package) = stamp.built(&out, form) {
             return Ok(package);
         }
+        stamp.forget(&out)?;
         let what = format!("package {}", template.version);
         let package = self.assemble(&template, &sources, &out, form);
         let package = self.narrator.during(&what, package).await?;
         stamp.keep(&out, &package)?;
+        drop(held);
         Ok(package)
     }
 

@@ -1,5 +1,5 @@
-//! Decides whether a package must be built again: only when a file that goes into it, or the
-//! program that makes it, has changed. Knows nothing of what the files mean.
+//! Decides whether a package must be built again: only when a file that goes into it, or the source
+//! of packaging, has changed. Knows nothing of what the files mean.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,6 +15,10 @@ use super::content::Source;
 use super::template::Template;
 use super::{Form, Package, PackageBuilder, RECIPE};
 
+/// What of the project shapes every package: its files, the packaging, the writers, the CRDs.
+const OWN: [&str; 4] =
+    ["package", "xtask/src/package", "crates/artifacts/src/build", "crates/api/src"];
+
 /// What a package was built of, and where its note is kept.
 #[derive(Debug)]
 pub(super) struct Stamp {
@@ -29,6 +33,16 @@ struct Note {
     package: Package,
 }
 
+/// Waits until no other process writes under this lock; it ends with the file.
+pub(super) async fn locked(path: PathBuf) -> Result<File> {
+    let locked = tokio::task::spawn_blocking(move || -> Result<File> {
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        file.lock().with_context(|| path.display().to_string())?;
+        Ok(file)
+    });
+    locked.await?
+}
+
 impl Stamp {
     /// Takes the digest of everything that goes into a package.
     pub(super) fn of(
@@ -39,9 +53,9 @@ impl Stamp {
         let mut files: Vec<PathBuf> = sources.values().map(|source| source.file.clone()).collect();
         let programs = &builder.programs;
         files.extend([&programs.operator, &programs.prepare, &programs.ac].map(Clone::clone));
-        files.extend([builder.helm.clone(), std::env::current_exe()?]);
-        let package = builder.root.join("package");
-        let folders = [&template.folder, &package].into_iter().chain(template.charts.values());
+        files.push(builder.helm.clone());
+        let own = OWN.map(|folder| builder.root.join(folder));
+        let folders = [&template.folder].into_iter().chain(&own).chain(template.charts.values());
         for folder in folders {
             let tree = Tree::folder("", folder)?;
             files.extend(tree.paths().map(|path| folder.join(path)));
@@ -51,7 +65,7 @@ impl Stamp {
         for path in files {
             let file = File::open(&path).with_context(|| path.display().to_string())?;
             let (digest, _) = of_reader(file).with_context(|| path.display().to_string())?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = path.strip_prefix(&template.folder).unwrap_or(&path).display();
             measure.update(format!("{name} {digest}\n").as_bytes());
         }
         Ok(Self { inputs: measure.digest(), name: format!(".acp-core-{}.json", template.version) })
@@ -64,6 +78,14 @@ impl Stamp {
         let complete = (!form.archive || there(&note.package.archive))
             && (!form.folder || there(&note.package.folder));
         (note.inputs == self.inputs && complete).then_some(note.package)
+    }
+
+    /// Removes the note before anything is written, so that half a package is never taken for one.
+    pub(super) fn forget(&self, out: &Path) -> Result<()> {
+        match fs::remove_file(out.join(&self.name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Notes what a package was built of.
