@@ -1,0 +1,235 @@
+//! A platform on one machine in seconds: a real API server whose Pods are simulated, a real
+//! registry, and the operator as a process beside them. Tests read what users read.
+//!
+//! Nothing here knows what a check or an upgrade should come to: that is the tests'.
+
+mod operator;
+mod platform;
+mod releases;
+mod watching;
+
+pub use operator::{Operator, Start};
+pub use platform::ADMINISTRATOR;
+pub use releases::Published;
+pub use watching::{check, condition, is_completed_at, text};
+
+use crate::audit::{self, Request};
+use crate::packages::{Packages, cache};
+use crate::shell::{Said, Shell};
+use anyhow::{Context as _, Result};
+use sandbox::plane::Programs;
+use sandbox::process::{run, run_with_input};
+use sandbox::toolchain::{KubernetesVersion, Tool, Toolchain};
+use sandbox::{ControlPlane, Narrator, TestRegistry};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+/// How long one command may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+/// One platform at a time: the machine may be small.
+static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+/// The packages, built once for all tests of the process.
+static PACKAGES: OnceCell<Packages> = OnceCell::const_new();
+
+/// A platform to test on; everything of it ends with this value.
+#[derive(Debug)]
+pub struct Bench {
+    /// The API server.
+    pub plane: ControlPlane,
+    /// The platform's registry.
+    pub registry: TestRegistry,
+    /// The packages.
+    pub packages: Packages,
+    administrator: PathBuf,
+    helm: PathBuf,
+    client: reqwest::Client,
+    folder: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    /// A platform without CVO, CRDs of ours and Core: only what it has before this product, and an
+    /// empty registry.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn bare() -> Result<Self> {
+        let turn = TURN.lock().await;
+        // A second test of this process has installed it already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let narrator = Narrator::stderr();
+        let packages = PACKAGES.get_or_try_init(|| Packages::build(&narrator)).await?.clone();
+        let toolchain = Toolchain::new(&cache()?, narrator);
+        let registry_program = toolchain.build(&Tool::registry()).await?;
+        let programs = Programs {
+            kube: toolchain.build(&Tool::kube(KubernetesVersion::default())).await?,
+            kwok: Some(toolchain.build(&Tool::kwok()).await?),
+            controllers: true,
+        };
+        let folder = tempfile::tempdir()?;
+        let storage = folder.path().join("registry");
+        let registry = TestRegistry::start(&registry_program, &storage).await?;
+        let plane = ControlPlane::start(&folder.path().join("plane"), programs).await?;
+        plane.seed_platform(&registry).await?;
+        let mut bench = Self {
+            client: client(&plane)?,
+            administrator: PathBuf::new(),
+            helm: toolchain.build(&Tool::helm()).await?,
+            plane,
+            registry,
+            packages,
+            folder,
+            _turn: turn,
+        };
+        bench.administrator = bench.make_administrator().await?;
+        bench.make_node().await?;
+        Ok(bench)
+    }
+
+    /// A platform to which both releases were sent and whose operator is only to be started.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn prepared() -> Result<Self> {
+        let bench = Self::bare().await?;
+        for package in [&bench.packages.old, &bench.packages.new] {
+            let shell = bench.shell().within(package).silent();
+            shell.run("bash upgrade.sh --only-sync-image", COMMAND_LIMIT).await?.expect(0)?;
+            bench.deploy(package).await?;
+        }
+        Ok(bench)
+    }
+
+    /// A platform on which something else installed 4.2.1; no operator runs yet.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn adopted() -> Result<Self> {
+        let bench = Self::prepared().await?;
+        bench.say_version("4.2.1").await?;
+        Ok(bench)
+    }
+
+    /// A platform on which the operator, which runs, has installed 4.2.1.
+    ///
+    /// # Errors
+    /// When it is not installed in time.
+    pub async fn installed() -> Result<(Self, Operator)> {
+        let bench = Self::prepared().await?;
+        let operator = bench.operator(&Start::default()).await?;
+        bench.publish("4.2.1").await?;
+        bench.offered("4.2.1").await?;
+        bench.ask_for("4.2.1").await?;
+        bench.completed("4.2.1").await?;
+        Ok((bench, operator))
+    }
+
+    /// A folder that goes away with the platform.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A user's shell with an administrator's kubeconfig, in the folder of the 4.3.0 package.
+    #[must_use]
+    pub fn shell(&self) -> Shell {
+        self.shell_with(&self.administrator)
+    }
+
+    /// A user's shell with another kubeconfig.
+    #[must_use]
+    pub fn shell_with(&self, kubeconfig: &Path) -> Shell {
+        let bin = self.folder.path().join("bin");
+        Shell::new(&[&bin], kubeconfig, &self.packages.new, Narrator::stderr())
+    }
+
+    /// Runs a command as the administrator, whatever its code; it is shown with what it says.
+    ///
+    /// # Errors
+    /// When it cannot be run or does not end.
+    pub async fn run(&self, script: &str) -> Result<Said> {
+        eprintln!("$ {script}");
+        let said = self.shell().run(script, COMMAND_LIMIT).await?;
+        eprintln!("  -> {}", said.code);
+        Ok(said)
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    ///
+    /// # Errors
+    /// When it does not succeed.
+    pub async fn must(&self, script: &str) -> Result<String> {
+        let said = self.run(script).await?;
+        Ok(said.expect(0).with_context(|| script.to_owned())?.stdout.trim().to_owned())
+    }
+
+    /// What kubectl prints, as the owner of the machine; not shown.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn kubectl(&self, words: &[&str]) -> Result<String> {
+        run(self.plane.kubectl().args(words), COMMAND_LIMIT).await
+    }
+
+    /// Applies objects as the owner of the machine.
+    ///
+    /// # Errors
+    /// When they are refused.
+    pub async fn apply(&self, objects: &str) -> Result<()> {
+        let mut apply = self.plane.kubectl();
+        apply.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
+        run_with_input(&mut apply, objects.as_bytes(), COMMAND_LIMIT).await?;
+        Ok(())
+    }
+
+    /// Writes a part of an object's status as the owner of the machine.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn set_status(&self, object: &[&str], status: &Value) -> Result<()> {
+        let body = serde_json::json!({ "status": status }).to_string();
+        let mut words = vec!["patch"];
+        words.extend(object);
+        words.extend(["--subresource=status", "--type=merge", "-p", &body]);
+        self.kubectl(&words).await?;
+        Ok(())
+    }
+
+    /// An answer of the API server; null where there is no such object.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let url = format!("{}{path}", self.plane.url());
+        let request = self.client.get(&url).bearer_auth(self.plane.token());
+        let answer = request.timeout(Duration::from_secs(10)).send().await?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(Value::Null);
+        }
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// The requests that the API server answered from a byte of its log on, and where it ends.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn requests(&self, from: u64) -> Result<(Vec<Request>, u64)> {
+        audit::read(&self.plane.audit_log(), from)
+    }
+}
+
+fn client(plane: &ControlPlane) -> Result<reqwest::Client> {
+    let authority = std::fs::read(plane.authority())?;
+    let authority = reqwest::Certificate::from_pem(&authority)?;
+    let builder = reqwest::Client::builder().tls_certs_only([authority]);
+    builder.build().context("a client of the API server")
+}
+
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
