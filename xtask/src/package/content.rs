@@ -127,7 +127,11 @@ impl Programs {
             ensure!(path.is_file(), "{} is missing", path.display());
             Ok(path)
         };
-        Ok(Self { operator: find(names::CVO)?, prepare: find("acp-prepare")?, ac: find("ac")? })
+        Ok(Self {
+            operator: find(names::CVO)?,
+            prepare: find(names::PREPARE_FIELD_MANAGER)?,
+            ac: find("ac")?,
+        })
     }
 
     /// Builds them as they are built for the tests.
@@ -146,7 +150,11 @@ impl Programs {
         let find = |name: &str| {
             built.get(name).cloned().with_context(|| format!("cargo did not build {name}"))
         };
-        Ok(Self { operator: find(names::CVO)?, prepare: find("acp-prepare")?, ac: find("ac")? })
+        Ok(Self {
+            operator: find(names::CVO)?,
+            prepare: find(names::PREPARE_FIELD_MANAGER)?,
+            ac: find("ac")?,
+        })
     }
 }
 
