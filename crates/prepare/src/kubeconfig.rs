@@ -37,7 +37,7 @@ impl Connection {
         let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(unusable)?;
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let names: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
-        let kubeconfig = names.join(", ");
+        let kubeconfig = names.join(":");
         let server = Live::new(config).map_err(|source| Failure::Cluster {
             action: "connect".to_owned(),
             server: url.clone(),

@@ -197,7 +197,10 @@ mod tests {
     }
 
     fn seen(pods: Vec<Value>, holder: &str) -> Look {
-        let set = |revision: &str, hash: &str| json!({ "metadata": { "annotations": { REVISION: revision }, "labels": { HASH: hash } } });
+        let set = |revision: &str, hash: &str| {
+            let annotations = json!({ REVISION: revision });
+            json!({ "metadata": { "annotations": annotations, "labels": { HASH: hash } } })
+        };
         Look {
             deployment: json!({
                 "metadata": { "generation": 2, "annotations": { REVISION: "2" } },

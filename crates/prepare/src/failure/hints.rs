@@ -34,7 +34,9 @@ impl Failure {
             Self::NoKubeconfig { .. } => one(
                 "run it on a control-plane node of the global cluster, or name a kubeconfig: KUBECONFIG=FILE bash upgrade.sh",
             ),
-            Self::Kubeconfig { .. } => one("see what is read: kubectl config view"),
+            Self::Kubeconfig { .. } => one(
+                "run it as a user who may read it, or name another one: KUBECONFIG=FILE bash upgrade.sh; what is read: kubectl config view",
+            ),
             Self::Cluster { source, kubeconfig, .. } => cluster(source, kubeconfig),
             Self::Registry(error) => registry(error),
             Self::Incomplete { .. } => one(
@@ -77,14 +79,14 @@ fn cluster(error: &CallError, kubeconfig: &str) -> Vec<String> {
             "the token or certificate in {kubeconfig} has expired or is wrong: renew it, or name another one: KUBECONFIG=FILE bash upgrade.sh"
         ),
         CallError::Forbidden(_) => format!(
-            "{kubeconfig} must be an administrator's; what it may do: kubectl auth can-i --list --kubeconfig {kubeconfig}"
+            "{kubeconfig} must be an administrator's; what it may do: KUBECONFIG={kubeconfig} kubectl auth can-i --list"
         ),
         CallError::Unavailable(text) if text.to_lowercase().contains(FULL) => {
             "a disk of the cluster is full: free some space, then run the same command again"
                 .to_owned()
         }
         CallError::Unavailable(_) => format!(
-            "see whether it answers at all: kubectl --kubeconfig {kubeconfig} get --raw /readyz; then run the same command again"
+            "see whether it answers at all: KUBECONFIG={kubeconfig} kubectl get --raw /readyz; then run the same command again"
         ),
         CallError::Conflict(_) => "run the same command again".to_owned(),
         CallError::NotFound(_)
@@ -93,7 +95,7 @@ fn cluster(error: &CallError, kubeconfig: &str) -> Vec<String> {
         | CallError::Invalid(_)
         | CallError::Unexpected(_)
         | CallError::NotLeader => format!(
-            "see whether {kubeconfig} is that of the global cluster: kubectl --kubeconfig {kubeconfig} get productbases"
+            "see whether {kubeconfig} is that of the global cluster: KUBECONFIG={kubeconfig} kubectl get productbases"
         ),
     }]
 }

@@ -127,6 +127,18 @@ async fn a_kubeconfig_is_asked_for_only_where_it_is_needed() {
     fs::write(folder.join("odd"), "users: [").unwrap();
     let odd = upgrade(&folder, &["--preflight"], &[("KUBECONFIG", "odd")], "").await;
     assert_failed(&odd, 1, "the kubeconfig odd cannot be used", "kubectl config view");
+    let nowhere = "
+apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:1' } }]
+users: [{ name: u, user: { token: t0ken-word } }]
+contexts: [{ name: c, context: { cluster: c, user: u } }]
+";
+    fs::write(folder.join("nowhere"), nowhere).unwrap();
+    let gone = upgrade(&folder, &["--preflight"], &[("KUBECONFIG", "nowhere")], "").await;
+    assert_failed(&gone, 1, "at https://127.0.0.1:1", "KUBECONFIG=nowhere kubectl get --raw");
+    assert!(!gone.err.contains("t0ken-word"), "{gone:?}");
 }
 
 #[tokio::test]

@@ -56,6 +56,21 @@ async fn the_registry_rules_hold_on_a_platform() {
 }
 
 #[tokio::test]
+async fn i8_readonly_phases_change_nothing() {
+    let stage = Stage::new(false).await;
+    let registry = registry(&stage.folder.path().join("registry")).await;
+    stage.platform(&registry, "4.2.1").await;
+    let folder = package(&stage.folder.path().join("package"), &Contents::default());
+    assert_eq!(stage.upgrade(&folder, &["--only-sync-image"]).await.code, 0);
+    let after_sync = stage.requests().len();
+    assert!(after_sync >= 3, "the audit log shows what a sync reads");
+    // Blocked, for this platform has no licence; what counts is that all was read.
+    assert_eq!(stage.upgrade(&folder, &["--preflight"]).await.code, 1);
+    assert!(stage.requests().len() > after_sync + 20, "{:?}", stage.requests());
+    assert_eq!(stage.changes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn with_registry_and_account_no_cluster_is_needed() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(&folder.path().join("registry")).await;
@@ -89,7 +104,7 @@ async fn with_registry_and_account_no_cluster_is_needed() {
     let denied = upgrade(&package, &other, &[], &pull.password).await;
     assert!(denied.code == 1 && denied.err.contains("account that may push"), "{denied:?}");
     assert!(denied.err.contains("failed: acp/plugins/another-1.0.0"), "{denied:?}");
-    assert!(denied.out.contains("4 unchanged, 1 failed"), "{denied:?}");
+    assert!(denied.out.contains(", 1 failed in"), "{denied:?}");
 }
 
 #[tokio::test]
