@@ -57,6 +57,23 @@ fn i3_no_step_without_preflight() {
     }
     assert!(seen >= 6, "the upgrade ran");
 
+    // While a check is not Passed the upgrade does not begin.
+    let holds = [
+        "{criUpgradePods: {Value: [a/b]}}",
+        "{criUpgradePods: {Unknown: x}}",
+        "{adminGates: {Value: {ack-4.3-x: text}}}",
+        "{license: {Value: null}}",
+    ];
+    for edit in holds {
+        let mut world = World::new().edited(edit).ask("4.3.0");
+        for _ in 0..5 {
+            let before = world.snapshot.clone();
+            let round = world.done_round();
+            assert!(matches!(round.plan.situation, Situation::Waiting { .. }), "{edit}");
+            assert!(moves(&before, &round.plan.steps).is_empty(), "{edit}");
+        }
+    }
+
     // Whatever the checks say but Passed or Disabled: nothing moves, also when the history already
     // says that the upgrade began.
     let mut world = World::new().ask("4.3.0");
