@@ -58,6 +58,13 @@ fn apply_one(objects: &mut [Value], patch: &PatchSpec) -> Result<(), String> {
         .iter_mut()
         .find(|o| reference(o).is_ok_and(|r| r.same_object(&wanted)))
         .ok_or_else(|| format!("the release has no {wanted}"))?;
+    // A customisation is recorded against the live object, which always has both maps: the marks of
+    // its owner stand in them.
+    for map in ["labels", "annotations"] {
+        if let Some(metadata) = found.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.entry(map).or_insert_with(|| Value::Object(serde_json::Map::new()));
+        }
+    }
     for operation in &patch.operations {
         let at = format!("{} {}", operation.op, operation.path);
         let parsed = serde_json::to_value([operation])
@@ -119,6 +126,13 @@ mod tests {
         ];
         let out = patched(vec![object()], &patches).unwrap();
         assert_eq!(out[0]["spec"]["replicas"], 5);
+    }
+
+    #[test]
+    fn annotations_can_be_added_where_the_chart_has_none() {
+        let added = patch("a", "add", "/metadata/annotations/example.com~1owner", json!("team"));
+        let out = patched(vec![object()], &[added]).unwrap();
+        assert_eq!(out[0]["metadata"]["annotations"]["example.com/owner"], "team");
     }
 
     #[test]
