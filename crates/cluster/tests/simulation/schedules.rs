@@ -1,0 +1,1 @@
+//! Schedules of crashes, errors and edits.
