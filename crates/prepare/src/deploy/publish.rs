@@ -28,7 +28,8 @@ pub(super) async fn publish(
 ) -> Result<(), Failure> {
     let name = product_manifest(&arriving.version);
     let server = &connection.server;
-    let found = server.get(&manifest(&arriving.version)).await;
+    let reference = manifest(&arriving.version);
+    let found = patiently(|| server.get(&reference)).await;
     let found = found.map_err(connection.failed(format!("read ProductManifest {name}")))?;
     if let Some(found) = found {
         let has_image = found.pointer("/spec/image").is_some_and(Value::is_string);
@@ -55,17 +56,25 @@ pub(super) async fn publish(
         "metadata": { "name": name },
         "spec": spec,
     });
+    let applied = patiently(|| server.apply(&body, ApplyOptions { force: true, dry_run: false }));
+    applied.await.map_err(connection.failed(format!("publish ProductManifest {name}")))?;
+    printer.say(&format!("Published {name}: {}", arriving.product_image()))
+}
+
+/// Tries again while an API server does not know the kind yet or cannot answer for it.
+async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
     let began = Instant::now();
     loop {
-        match server.apply(&body, ApplyOptions { force: true, dry_run: false }).await {
-            Ok(_) => break,
-            Err(CallError::KindAbsent(_)) if began.elapsed() < SERVED_LIMIT => {
+        match call().await {
+            Err(CallError::KindAbsent(_) | CallError::Unavailable(_))
+                if began.elapsed() < SERVED_LIMIT =>
+            {
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => {
-                return Err(connection.failed(format!("publish ProductManifest {name}"))(error));
-            }
+            other => return other,
         }
     }
-    printer.say(&format!("Published {name}: {}", arriving.product_image()))
 }

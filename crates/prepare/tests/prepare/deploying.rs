@@ -68,6 +68,8 @@ async fn walk(stage: &Stage) {
     let first = stage.upgrade(&older, &[]).await;
     assert_eq!(first.code, 0, "{first:?}");
     assert!(first.out.contains("Synchronised 4 artifacts: 4 uploaded"));
+    // What the read-only phases are measured by sees the writes of this one.
+    assert!(stage.changes().contains(&"patch productmanifests".to_owned()));
     assert!(first.out.contains("Operator 4.2.1 leads: Pod cluster-version-operator-"));
     assert!(first.out.contains("Published v4.2.1: registry.local:"));
     let image = jsonpath(stage, "productmanifest/v4.2.1", "{.spec.image}").await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE, PULL_SECRET, REGISTRY_ADMIN};
 use sandbox::plane::Programs;
-use sandbox::process::{command, run, run_with_input};
+use sandbox::process::{command, run, run_with_input, wait_until};
 use sandbox::toolchain::{KubernetesVersion, Tool, Toolchain};
 use sandbox::{ControlPlane, Narrator, TestRegistry, default_cache};
 use serde_json::{Value, json};
@@ -151,6 +151,14 @@ impl Stage {
         self.apply(&crds).await;
         let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.kubectl(&wait).await;
+        // A kind that was just established may still answer that its storage is not ready.
+        let kinds = "productbases,clustermodules,moduleplugins,moduleconfigs,moduleinfoes,\
+                     clusters.platform.tkestack.io,clustercredentials,machines";
+        let served = || async {
+            let mut get = self.plane.kubectl();
+            Ok(run(get.args(["get", kinds]), MINUTE).await.is_ok())
+        };
+        wait_until("the platform's kinds to be served", MINUTE, served).await.unwrap();
         let namespace =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         let (_, port) = registry.address().rsplit_once(':').unwrap();
