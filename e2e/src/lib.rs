@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod job;
 pub mod packages;
+pub mod prober;
 pub mod shell;
 pub mod site;
 pub mod t2;

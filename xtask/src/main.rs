@@ -52,7 +52,10 @@ async fn main() -> ExitCode {
 async fn run(verb: Verb) -> Result<()> {
     let root = root();
     match verb {
-        Verb::Test(arguments) => ci::run(&root, &arguments),
+        Verb::Test(arguments) => {
+            sandbox::prepare_machine().await?;
+            ci::run(&root, &arguments)
+        }
         Verb::Tidy => tidy::run(&root),
         Verb::Codegen(arguments) => codegen::run(&root, &arguments),
         Verb::Demo => demo(&root),

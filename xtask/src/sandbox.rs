@@ -57,8 +57,7 @@ pub(crate) async fn run(root: &Path, arguments: Arguments) -> Result<()> {
         Verb::Up { clusters, kubernetes, bare } => {
             options.clusters = clusters.unwrap_or(options.clusters);
             options.kubernetes = kubernetes.unwrap_or_default();
-            let found = prerequisites::check(&cache).await;
-            prerequisites::install(&found, &Narrator::stderr()).await?;
+            prepare_machine().await?;
             let sandbox = Sandbox::new(options, Narrator::stderr());
             sandbox.up().await?;
             if !bare {
@@ -88,6 +87,12 @@ pub(crate) async fn run(root: &Path, arguments: Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Installs what the distribution has and the clusters and tests need.
+pub(crate) async fn prepare_machine() -> Result<()> {
+    let found = prerequisites::check(&cache()?).await;
+    prerequisites::install(&found, &Narrator::stderr()).await
 }
 
 /// Core as the platform has it before the job: installed by the product from its own package.

@@ -13,7 +13,7 @@ use crate::node::is_version_2;
 use crate::process::{command, run};
 
 /// Programs and the distribution's packages that bring them.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -21,13 +21,14 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("conntrack", "conntrack"),
     ("ip", "iproute2"),
     ("busybox", "busybox-static"),
-    ("protoc", "protobuf-compiler"),
     ("setpriv", "util-linux"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("hostname", "hostname"),
     ("jq", "jq"),
+    ("skopeo", "skopeo"),
+    ("shellcheck", "shellcheck"),
 ];
 /// Files that are no programs, and their packages.
 const FILES: [(&str, &str); 2] = [

@@ -1,9 +1,11 @@
 //! The job of the documents on real clusters, from 4.2.1 to 4.3.0.
 
+use crate::late_image::late_image;
 use anyhow::{Context as _, Result, ensure};
 use e2e::audit;
 use e2e::job::STEPS;
 use e2e::packages::Packages;
+use e2e::prober::Prober;
 use e2e::site::{Site, test_options};
 use sandbox::{Narrator, Sandbox};
 use serde_json::Value;
@@ -25,6 +27,7 @@ async fn upgrade_global() -> Result<()> {
 
 async fn job(site: &Site, narrator: &Narrator) -> Result<()> {
     let log = site.sandbox.audit_log(api::names::GLOBAL)?;
+    let prober = Prober::start(site, &site.packages.programs.join("dns-prober"))?;
     for (number, step) in STEPS.iter().enumerate() {
         step.announce(number + 1, narrator);
         let (_, before) = audit::read(&log, u64::MAX)?;
@@ -33,8 +36,12 @@ async fn job(site: &Site, narrator: &Narrator) -> Result<()> {
             changes_nothing(&log, before).with_context(|| step.command.to_owned())?;
         }
     }
+    let answered = prober.all_answered().await.context("the cluster's DNS had a gap")?;
+    narrator.say(&format!("cluster DNS: {answered} look-ups answered, 0 failed"));
+    ensure!(answered > 500, "only {answered} look-ups were made");
     offered_in_time(&log)?;
-    outcome(site).await
+    outcome(site).await?;
+    late_image(site).await.context("an image that comes late")
 }
 
 /// Nothing but questions was asked by upgrade.sh.
