@@ -56,7 +56,7 @@ impl StalledReason {
             | Self::ReleaseInvalid
             // The time of the component has run out already.
             | Self::TimedOut => 0,
-            // One failed pull or restart is common while a node is busy; the documents promise a minute.
+            // One failed pull is common while a node is busy; the documents promise a minute.
             Self::ImagePullFailed => 20,
             Self::ContainerFailing => 60,
             Self::ReleaseUnavailable => 60,

@@ -37,8 +37,8 @@ pub fn message(text: &str) -> String {
 
 /// Characters that could change what a terminal or a reader sees (controls, direction marks).
 fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    let directs = ['\u{200b}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2060}'..='\u{2069}'];
+    c.is_control() || c == '\u{feff}' || directs.iter().any(|range| range.contains(&c))
 }
 
 /// `a, b, c and 4 more`: at most twenty names, the rest counted.

@@ -75,7 +75,7 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
         cvsh,
         ..Snapshot::default()
     };
-    let (product_base, cluster_module, cluster_object, app_releases, patches, manifests) = futures::join!(
+    let (base, module, object, app_releases, patches, manifests) = futures::join!(
         product_base(server),
         cluster_module(server, cluster),
         cluster_object(server, cluster),
@@ -83,9 +83,9 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
         inventory::resource_patches(server),
         manifests(server, releases),
     );
-    snapshot.product_base = product_base;
-    snapshot.cluster_module = cluster_module;
-    snapshot.cluster_object = cluster_object;
+    snapshot.product_base = base;
+    snapshot.cluster_module = module;
+    snapshot.cluster_object = object;
     snapshot.app_releases = app_releases;
     snapshot.resource_patches = patches;
     snapshot.manifests = manifests;

@@ -45,7 +45,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
-    tracing::info!(identity = settings.identity, version = %settings.cvo_version, listen = %settings.listen, "started");
+    let version = settings.cvo_version.to_string();
+    tracing::info!(identity = settings.identity, version, listen = %settings.listen, "started");
     let http = tokio::spawn(http::serve(
         listener,
         Arc::clone(&metrics),

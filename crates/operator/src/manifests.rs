@@ -87,7 +87,11 @@ async fn resolve<A: ApiServer>(
     let version: Version = match manifest.spec.version.parse() {
         Ok(version) => version,
         Err(error) => {
-            return Resolution::failed(before, R::VersionMismatch, format!("spec.version: {error}"));
+            return Resolution::failed(
+                before,
+                R::VersionMismatch,
+                format!("spec.version: {error}"),
+            );
         }
     };
     if name != api::names::product_manifest(&version) {
@@ -198,7 +202,12 @@ async fn write<A: ApiServer>(
     let was = find(&before.conditions, ConditionType::Ready).map(|c| c.reason.as_str());
     if was != Some(reason) {
         let name = manifest.metadata.name.as_deref().unwrap_or_default();
-        tracing::info!(manifest = name, reason, message = resolution.message, "ProductManifest");
+        tracing::info!(
+            manifest = name,
+            reason,
+            message = resolution.message,
+            "a release was looked at"
+        );
     }
     let reference =
         object_ref::<ProductManifest>("", manifest.metadata.name.as_deref().unwrap_or_default());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Moves the clusters of the platform to the versions they are asked for.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "cluster-version-operator", disable_version_flag = true)]
+#[command(name = api::names::CVO, disable_version_flag = true)]
 pub struct Settings {
     /// Version of the release that this operator belongs to; set by its image.
     #[arg(long, env = "CVO_VERSION")]

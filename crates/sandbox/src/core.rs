@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Installs Core from an extracted package where nothing is installed yet; safe to run twice.
 pub async fn install(sandbox: &Sandbox, package: &Path, narrator: &Narrator) -> Result<()> {
-    let installed = object(sandbox, &["get", "productbases", api::names::PRODUCT_BASE]).await?;
+    let installed = object(sandbox, &["get", "prdb", api::names::PRODUCT_BASE]).await?;
     let version = text(&installed, "/status/version");
     if !version.is_empty() {
         narrator.say(&format!("Core {version} is installed"));

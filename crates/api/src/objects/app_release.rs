@@ -194,7 +194,8 @@ pub struct AppReleaseStatus {
     /// Every object of the release; before a change the union of old and new.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub inventory: BTreeSet<ObjectRef>,
-    /// Objects of the inventory that the installed release no longer has; deleted at the upgrade's end.
+    /// Objects of the inventory that the installed release no longer has; deleted at the
+    /// upgrade's end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub obsolete: BTreeSet<ObjectRef>,
     /// Objects whose fields were changed by others since, while idle.

@@ -1,6 +1,6 @@
-//! ClusterModuleStable: `ClusterModule.status.base` is Completed and Healthy, or shows an upgrade of
-//! our own: one that the target is the way out of, or one to this very target whose record in the
-//! ClusterVersionShadow was lost. Passes where nothing is installed yet.
+//! ClusterModuleStable: `ClusterModule.status.base` is Completed and Healthy, or shows an upgrade
+//! of our own: one that the target is the way out of, or one to this very target whose record in
+//! the ClusterVersionShadow was lost. Passes where nothing is installed yet.
 
 use super::{Found, Inputs, Verdict};
 use crate::offers::is_way_out;

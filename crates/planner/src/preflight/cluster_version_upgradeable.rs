@@ -1,6 +1,6 @@
 //! ClusterVersionUpgradeable: the last upgrade is complete (or the target lists it under
-//! `upgradeFrom.partial`, or nothing is installed yet), neither the target nor one of its components
-//! is lower than what the cluster has, its ProductManifest is Ready (for a package: no
+//! `upgradeFrom.partial`, or nothing is installed yet), neither the target nor one of its
+//! components is lower than what the cluster has, its ProductManifest is Ready (for a package: no
 //! ProductManifest of that version has another digest), and the running operator is not older than
 //! the release's `minCVO`; for a workload cluster every global cluster has completed the target.
 

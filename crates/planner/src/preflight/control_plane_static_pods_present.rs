@@ -1,7 +1,7 @@
 //! ControlPlaneStaticPodsPresent: each node that carries the control plane (label
 //! `node-role.kubernetes.io/control-plane`) has its static Pods in kube-system, each Ready: etcd
-//! unless it is external, kube-apiserver, kube-controller-manager, kube-scheduler; and there is such
-//! a node. Not asked of Imported clusters, whose control plane may be hidden.
+//! unless it is external, kube-apiserver, kube-controller-manager, kube-scheduler; and there is
+//! such a node. Not asked of Imported clusters, whose control plane may be hidden.
 
 use super::{Found, Inputs, Verdict};
 use api::checks::CheckReason;

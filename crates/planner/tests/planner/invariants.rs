@@ -45,7 +45,7 @@ fn is_judged(snapshot: &Snapshot) -> bool {
 
 #[test]
 fn i3_no_step_without_preflight() {
-    // A whole upgrade: every step that changes a version rests on a passed preflight of that digest.
+    // A whole upgrade: each step that changes a version rests on a passed preflight of its digest.
     let mut world = World::new().ask("4.3.0");
     let mut seen = 0;
     for _ in 0..20 {
@@ -347,7 +347,11 @@ fn parts(text: &str) -> Option<Vec<u64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn i11_never_lower(
@@ -373,7 +377,8 @@ proptest! {
             component.version.clone_from(&target);
         }
         let status = &mut world.snapshot.cvsh.as_mut().unwrap().status;
-        status.current = Some(api::VersionImage { version: current.clone(), image: image(&current) });
+        let installed = api::VersionImage { version: current.clone(), image: image(&current) };
+        status.current = Some(installed);
         status.desired.clone_from(&status.current);
         status.history.clear();
         let Observed::Value(manifests) = &mut world.snapshot.manifests else { panic!() };
