@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::printer::Printer;
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
 use api::{Digest, Release};
+use cluster::execute::ContentError;
 use cluster::observe::{Depth, LiveFleet, Releases, Subject, observe};
 use planner::preflight::{Summary, of_package, summary};
 use planner::snapshot::PackageFacts;
@@ -22,11 +23,11 @@ struct OfPackage<'a> {
 }
 
 impl Releases for OfPackage<'_> {
-    async fn release(&self, image: &str) -> Result<Release, String> {
+    async fn release(&self, image: &str) -> Result<Release, ContentError> {
         if image.ends_with(self.digest.as_str()) {
             Ok(self.release.clone())
         } else {
-            Err("its release is not in this package".to_owned())
+            Err(ContentError::Unavailable("its release is not in this package".to_owned()))
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn wait(
     let mut shown = String::new();
     loop {
         let seen = match look(connection).await {
-            Ok(look) => match judge(&look, &arriving.operator_image()) {
+            Ok(look) => match judge(&look) {
                 Ok(pod) => {
                     spinner.finish_and_clear();
                     return printer.say(&format!(
@@ -143,7 +143,7 @@ fn entry<'a>(object: &'a Value, map: &str, key: &str) -> Option<&'a str> {
 }
 
 /// The Pod of the new operator that leads, or what is waited for.
-fn judge(look: &Look, image: &str) -> Result<String, String> {
+fn judge(look: &Look) -> Result<String, String> {
     let deployment = &look.deployment;
     let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_i64);
     let is_seen = number("/status/observedGeneration") >= number("/metadata/generation");
@@ -181,7 +181,7 @@ fn judge(look: &Look, image: &str) -> Result<String, String> {
         none if none.is_empty() => "nobody holds the Lease".to_owned(),
         holder => format!("{holder} holds the Lease"),
     };
-    Err(format!("{running} of {} new Pods run; {holder} ({image})", pods.len()))
+    Err(format!("{running} of {} new Pods run; {holder}", pods.len()))
 }
 
 #[cfg(test)]
@@ -215,21 +215,21 @@ mod tests {
     #[test]
     fn only_a_pod_of_the_new_revision_counts() {
         let pods = || vec![pod("cvo-old", "old", "Running"), pod("cvo-new", "new", "Running")];
-        assert_eq!(judge(&seen(pods(), "cvo-new"), "i").unwrap(), "cvo-new");
-        assert_eq!(judge(&seen(pods(), "cvo-new_1234"), "i").unwrap(), "cvo-new");
-        let waits = judge(&seen(pods(), "cvo-old"), "i").unwrap_err();
-        assert_eq!(waits, "1 of 1 new Pods run; cvo-old holds the Lease (i)");
-        assert!(judge(&seen(pods(), ""), "i").unwrap_err().contains("nobody holds"));
-        assert!(judge(&seen(pods(), "cvo-new2"), "i").is_err());
+        assert_eq!(judge(&seen(pods(), "cvo-new")).unwrap(), "cvo-new");
+        assert_eq!(judge(&seen(pods(), "cvo-new_1234")).unwrap(), "cvo-new");
+        let waits = judge(&seen(pods(), "cvo-old")).unwrap_err();
+        assert_eq!(waits, "1 of 1 new Pods run; cvo-old holds the Lease");
+        assert!(judge(&seen(pods(), "")).unwrap_err().contains("nobody holds"));
+        assert!(judge(&seen(pods(), "cvo-new2")).is_err());
         let mut ending = pod("cvo-new", "new", "Running");
         ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert!(judge(&seen(vec![ending], "cvo-new"), "i").is_err());
+        assert!(judge(&seen(vec![ending], "cvo-new")).is_err());
     }
 
     #[test]
     fn what_the_controller_has_not_seen_does_not_count() {
         let mut look = seen(vec![pod("cvo-new", "new", "Running")], "cvo-new");
         look.deployment["metadata"]["generation"] = json!(3);
-        assert!(judge(&look, "i").unwrap_err().contains("not taken up"));
+        assert!(judge(&look).unwrap_err().contains("not taken up"));
     }
 }
