@@ -58,7 +58,10 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     });
     if !arguments.quick {
         told(times, "tests on real clusters", || {
+            // One after the other: each may take both cores.
+            let one = ["--", "--test-threads=1"];
             let run = ["test", "--workspace", "--test", CLUSTER_TESTS, "--no-fail-fast"];
+            let run = [&run[..], &one].concat();
             tests(root, &run, Shown::Everything, totals)
         });
     }

@@ -32,7 +32,7 @@ pub(crate) async fn late_image(site: &Site) -> Result<()> {
     let minute = Duration::from_secs(90);
     let copy = "skopeo copy -q --preserve-digests --dest-cert-dir \"$CERTIFICATES\" --dest-creds \"$PUSH\"";
     let publish = format!(
-        "{copy} oci:\"$NEW\"/images:acp/product-image:v4.3.1 docker://\"$REGISTRY\"/acp/product-image:v4.3.1 && ac adm release import-manifest --version 4.3.1 --wait --timeout=1m && ac adm upgrade --to=4.3.1"
+        "{copy} oci:\"$NEW\"/images:acp/product-image:v4.3.1 docker://\"$REGISTRY\"/acp/product-image:v4.3.1 && ac adm release import-manifest --version 4.3.1 --wait --timeout=1m && kubectl annotate resourcepatches rp-coredns config.cpaas.io/exempt-for-ver=4.3.1 --overwrite && ac adm upgrade --to=4.3.1"
     );
     shell.run(&publish, minute).await?.expect(0)?;
     let asked = Instant::now();

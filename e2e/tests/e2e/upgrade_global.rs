@@ -12,6 +12,7 @@ use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrade_global() -> Result<()> {
+    let _alone = crate::REAL_CLUSTERS.lock().await;
     let narrator = Narrator::stderr();
     let options = test_options(&["global", "workload-a"])?;
     // What an earlier run left, also one that was killed.

@@ -1,0 +1,1 @@
+bash upgrade.sh

@@ -1,0 +1,1 @@
+kubectl get cvsh -n cpaas-system
