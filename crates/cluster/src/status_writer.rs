@@ -1,9 +1,11 @@
 //! The only place that writes the status of a ClusterVersionShadow.
 
 use crate::call::CallError;
+use crate::observe::typed;
 use crate::server::{ApiServer, PatchBody};
+use api::names::NAMESPACE;
 use api::objects::{ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How often a write that met another one is sent again.
 const ATTEMPTS: usize = 5;
@@ -35,25 +37,25 @@ pub(crate) async fn write<A: ApiServer>(
             "a status of {size} bytes is larger than {SIZE_LIMIT}"
         )));
     }
-    // An object without a status has no revision to test; a status that came meanwhile has one.
-    let test = if is_new {
-        json!({ "op": "test", "path": "/status", "value": Value::Null })
-    } else {
-        json!({ "op": "test", "path": "/status/revision", "value": revision })
-    };
+    // An object without a status has no revision to test.
     let patch = if is_new {
         json!([{ "op": "add", "path": "/status", "value": body }])
     } else {
-        json!([test, { "op": "replace", "path": "/status", "value": body }])
+        json!([
+            { "op": "test", "path": "/status/revision", "value": revision },
+            { "op": "replace", "path": "/status", "value": body },
+        ])
     };
-    let reference = object_ref::<ClusterVersionShadow>(api::names::NAMESPACE, cluster);
+    let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, cluster);
     for _ in 0..ATTEMPTS {
         match server.patch(&reference, Some("status"), &PatchBody::Json(patch.clone())).await {
             Ok(_) => return Ok(Written::Yes),
             Err(CallError::Conflict(_)) => {}
-            // The test of the revision failed.
-            Err(CallError::Invalid(text)) if text.contains("test") => {
-                return Ok(Written::Superseded);
+            // A test that fails and a status that breaks the schema are refused with the same words.
+            Err(error @ CallError::Invalid(_)) => {
+                let live = typed::<ClusterVersionShadow, _>(server, NAMESPACE, cluster).await?;
+                let found = live.and_then(|l| l.status).unwrap_or_default().revision;
+                return if found == revision { Err(error) } else { Ok(Written::Superseded) };
             }
             Err(error) => return Err(error),
         }

@@ -34,8 +34,15 @@ pub(super) async fn apply<A: ApiServer, R: Renderer, C: Contents>(
     let mut record = Record::read(executor, &step.component.name).await?;
     let result = attempt(executor, step, &mut record).await;
     if let Err(stop) = &result {
-        // What the AppRelease shows is for people; the status of the upgrade does not depend on it.
-        record.explain(executor, stop).await?;
+        // What the AppRelease shows is for people; what stopped the component counts, not whether it
+        // could be said there.
+        if let Err(other) = record.explain(executor, stop).await {
+            tracing::debug!(
+                component = step.component.name,
+                ?other,
+                "the AppRelease does not say so"
+            );
+        }
     }
     result
 }

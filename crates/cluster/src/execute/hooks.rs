@@ -1,5 +1,7 @@
 //! Helm hooks: each runs once for a release, and its success is recorded before anything is
-//! deleted. One that runs is adopted, one that failed stays until a person deletes it.
+//! deleted. One that runs is adopted, one that failed stays until a person deletes it. As with
+//! Helm, what is deleted on success stays until the last hook of its point has ended: a Job may
+//! need the account beside it.
 
 use super::objects::{identity, why_not};
 use super::record::Record;
@@ -33,19 +35,37 @@ pub(super) async fn run<A: ApiServer, R: Renderer, C: Contents>(
             job(executor, step, hook).await?;
         } else {
             // What a hook Job needs (an account, a ConfigMap) is there as soon as it is applied.
-            executor
-                .server
-                .apply(&hook.object, ApplyOptions { force: true, dry_run: false })
-                .await?;
+            let body = marked(&hook.object, &step.image);
+            executor.server.apply(&body, ApplyOptions { force: true, dry_run: false }).await?;
         }
         record.hook_done(executor, step, key).await?;
-        if hook.delete_on_success
-            && let Some(live) = executor.server.get(&object).await?
-        {
+    }
+    // What was recorded before a crash is deleted as well: only what still is of this release.
+    for hook in hooks.iter().filter(|h| h.point == point && h.delete_on_success) {
+        let Some(live) = executor.server.get(&reference(&hook.object)?).await? else { continue };
+        let going = live.pointer("/metadata/deletionTimestamp").is_some();
+        if !going && release_of(&live) == Some(step.image.as_str()) {
             executor.server.delete(&identity(&live)).await?;
         }
     }
     Ok(())
+}
+
+/// A hook with the release it runs for.
+fn marked(object: &Value, image: &str) -> Value {
+    let mut body = object.clone();
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(HOOK_ANNOTATION.to_owned(), json!(image));
+        }
+    }
+    body
+}
+
+/// The release that a live hook runs for.
+fn release_of(live: &Value) -> Option<&str> {
+    live.pointer("/metadata/annotations")?.get(HOOK_ANNOTATION)?.as_str()
 }
 
 async fn job<A: ApiServer, R: Renderer, C: Contents>(
@@ -55,22 +75,13 @@ async fn job<A: ApiServer, R: Renderer, C: Contents>(
 ) -> Result<(), Stop> {
     let object = reference(&hook.object)?;
     let Some(live) = executor.server.get(&object).await? else {
-        let mut body = hook.object.clone();
-        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-            if let Some(annotations) = annotations.as_object_mut() {
-                annotations.insert(HOOK_ANNOTATION.to_owned(), json!(step.image));
-            }
-        }
-        executor.server.create(&body).await?;
+        executor.server.create(&marked(&hook.object, &step.image)).await?;
         return Err(Stop::Waiting(format!("hook {object} was started")));
     };
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return Err(Stop::Waiting(format!("hook {object} of an earlier run is being deleted")));
     }
-    let annotations = live.pointer("/metadata/annotations");
-    let of_release = annotations.and_then(|a| a.get(HOOK_ANNOTATION)).and_then(Value::as_str);
-    if of_release != Some(step.image.as_str()) {
+    if release_of(&live) != Some(step.image.as_str()) {
         executor.server.delete(&identity(&live)).await?;
         return Err(Stop::Waiting(format!("hook {object} of an earlier release is being deleted")));
     }

@@ -127,6 +127,11 @@ pub(super) async fn send<A: ApiServer, R: Renderer, C: Contents>(
         for (object, answer) in sent {
             match answer {
                 Ok(value) => drop(live.insert(object.reference.clone(), value)),
+                // A version that a definition just gained is served a moment later.
+                Err(CallError::KindAbsent(kind)) if is_defined(plan, &object.reference) => {
+                    let text = format!("{}: {kind} is not served yet", object.reference);
+                    failed = Some(worse(failed, Stop::Waiting(text)));
+                }
                 Err(error) => {
                     let stop = named(&object.reference, error);
                     failed = Some(worse(failed, stop));
@@ -141,6 +146,21 @@ pub(super) async fn send<A: ApiServer, R: Renderer, C: Contents>(
         }
     }
     Ok(live)
+}
+
+/// Whether the component itself defines the kind of an object in its version.
+fn is_defined(plan: &ApplyPlan, reference: &ObjectRef) -> bool {
+    let version = reference.api_version.rsplit('/').next().unwrap_or_default();
+    plan.objects.iter().filter(|(o, _)| o.wave == Wave::Definitions).any(|(definition, _)| {
+        let spec = |pointer: &str| definition.body.pointer(&format!("/spec{pointer}"));
+        let versions = spec("/versions").and_then(Value::as_array);
+        spec("/group").and_then(Value::as_str) == Some(reference.group())
+            && spec("/names/kind").and_then(Value::as_str) == Some(reference.kind.as_str())
+            && versions.into_iter().flatten().any(|v| {
+                v.get("name").and_then(Value::as_str) == Some(version)
+                    && v.get("served").and_then(Value::as_bool) == Some(true)
+            })
+    })
 }
 
 /// What was just read must still be what is changed.

@@ -3,6 +3,7 @@
 
 use super::component::{Rendered, chart_of, chart_status, lifecycle};
 use super::{Contents, Executor, Stop};
+use crate::call::CallError;
 use crate::observe::typed;
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
@@ -12,6 +13,7 @@ use api::objects::{
     AppReleaseSpec, AppReleaseStatus, ObjectRef, ResourcePatch, ResourcePatchPhase,
     ResourcePatchStatus, object_ref,
 };
+use jiff::Timestamp;
 use planner::apply::{ApplyPlan, PatchFailure};
 use planner::plan::ApplyStep;
 use serde_json::{Value, json};
@@ -54,9 +56,11 @@ impl Record {
             && status.release_image == step.image
             && status.values_digest == rendered.values_digest
             && status.patches_digest == rendered.patches_digest;
-        if !installed && status.phase == AppReleasePhase::Ready {
-            status.phase = AppReleasePhase::Deploying;
-            status.started_time = Some(api::time(executor.now));
+        if !installed {
+            // What failed is Failed until it is Ready: saying Deploying in between tells nobody more.
+            let failed = status.phase == AppReleasePhase::Failed;
+            let phase = if failed { status.phase } else { AppReleasePhase::Deploying };
+            leave(&mut status, phase, executor.now);
         }
         if status.hooks_release != step.image {
             status.hooks_release.clone_from(&step.image);
@@ -179,7 +183,7 @@ impl Record {
             return Ok(());
         }
         let mut status = self.status.clone();
-        status.phase = phase;
+        leave(&mut status, phase, executor.now);
         status.message = api::text::message(message);
         self.write(executor, status).await
     }
@@ -221,12 +225,46 @@ impl Record {
             { "op": "test", "path": "/metadata/resourceVersion", "value": version },
             { "op": "add", "path": "/status", "value": status },
         ]);
-        let written =
-            executor.server.patch(&self.reference, Some("status"), &PatchBody::Json(patch)).await?;
-        self.live = serde_json::from_value(written).ok();
-        self.status = status;
-        Ok(())
+        let patch = PatchBody::Json(patch);
+        match executor.server.patch(&self.reference, Some("status"), &patch).await {
+            Ok(written) => {
+                self.live = serde_json::from_value(written).ok();
+                self.status = status;
+                Ok(())
+            }
+            Err(error) => Err(self.refused(executor, error, &version).await),
+        }
     }
+
+    /// A test that fails and a status that breaks the schema are refused with the same words: only
+    /// the object itself tells whether somebody changed it meanwhile.
+    async fn refused<A: ApiServer, R: Renderer, C: Contents>(
+        &self,
+        executor: &Executor<'_, A, R, C>,
+        error: CallError,
+        version: &str,
+    ) -> Stop {
+        if !matches!(error, CallError::Invalid(_)) {
+            return error.into();
+        }
+        match executor.server.get(&self.reference).await {
+            Ok(found) if version_of(found.as_ref()) == Some(version) => error.into(),
+            Ok(_) => Stop::Waiting(format!("{} was changed meanwhile", self.reference)),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn version_of(object: Option<&Value>) -> Option<&str> {
+    object?.pointer("/metadata/resourceVersion")?.as_str()
+}
+
+/// A component that is not Ready: where it was until now, its application begins here.
+fn leave(status: &mut AppReleaseStatus, phase: AppReleasePhase, now: Timestamp) {
+    if status.phase == AppReleasePhase::Ready || status.started_time.is_none() {
+        status.started_time = Some(api::time(now));
+    }
+    status.phase = phase;
 }
 
 fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppReleaseSpec {

@@ -183,13 +183,21 @@ impl Store {
             edited.expect("it was just read");
             return;
         }
+        self.add_patch(PATCH, spec);
+        let annotated = self.edit(&object, |value| value["metadata"]["annotations"] = annotations);
+        annotated.expect("it was just made");
+    }
+
+    /// A user adds a customisation that is exempt for 4.3.0.
+    pub(crate) fn add_patch(&mut self, name: &str, spec: Value) {
+        let object = object_ref::<ResourcePatch>("", name);
         let body = json!({
             "apiVersion": object.api_version,
             "kind": object.kind,
             "metadata": {
-                "name": PATCH,
+                "name": name,
                 "finalizers": [n::RESOURCE_PATCH_FINALIZER],
-                "annotations": annotations,
+                "annotations": { n::EXEMPT_ANNOTATION: "4.3.0" },
             },
             "spec": spec,
         });

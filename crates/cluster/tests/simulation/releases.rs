@@ -50,8 +50,9 @@ pub(crate) fn release(version: &str) -> Release {
 pub(crate) struct Shelf;
 
 impl Releases for Shelf {
-    async fn release(&self, image: &str) -> Result<Release, String> {
-        ALL.get(image).map(|c| c.release.clone()).ok_or_else(|| format!("no image {image}"))
+    async fn release(&self, image: &str) -> Result<Release, ContentError> {
+        let found = ALL.get(image).map(|c| c.release.clone());
+        found.ok_or_else(|| ContentError::Unavailable(format!("no image {image}")))
     }
 }
 

@@ -10,6 +10,7 @@ use cluster::CallError;
 use cluster::server::{ApiServer, ApplyOptions, ListQuery, PatchBody, Right};
 use planner::apply::Scopes;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard};
 use std::task::Poll;
@@ -23,7 +24,9 @@ pub(crate) struct Inner {
     pub(crate) changing: u64,
     /// The process is dead: no request of it comes through any more.
     pub(crate) is_dead: bool,
-    /// What could not be read in this round, by kind.
+    /// Kinds that were asked for in this round.
+    pub(crate) asked: BTreeSet<String>,
+    /// Those of which the first answer, the one that is observed, was lost.
     pub(crate) unread: Vec<String>,
     /// Every request, for a person who looks at a failure.
     pub(crate) log: Vec<String>,
@@ -40,6 +43,7 @@ impl Server {
             watch,
             changing: 0,
             is_dead: false,
+            asked: BTreeSet::new(),
             unread: Vec::new(),
             log: Vec::new(),
         }))
@@ -96,6 +100,8 @@ impl Inner {
             edit(&mut self.store);
             self.look();
         }
+        let kind = what.split(' ').nth(1).unwrap_or_default().to_owned();
+        let is_first = self.asked.insert(kind.clone());
         let fault = self.faults.of(self.changing, changes);
         let shown = if fault == Fault::None { String::new() } else { format!(" <- {fault:?}") };
         let number = if changes { format!("{:>4} ", self.changing) } else { "     ".to_owned() };
@@ -113,8 +119,9 @@ impl Inner {
                 return Some(Err(CallError::Conflict(format!("injected: {what}"))));
             }
             Fault::Unavailable => {
-                let kind = what.split(' ').nth(1).unwrap_or_default().to_owned();
-                self.unread.push(kind);
+                if is_first {
+                    self.unread.push(kind);
+                }
                 return Some(Err(unavailable()));
             }
             Fault::DeadAfter | Fault::LostAnswer => {}

@@ -283,9 +283,9 @@ impl Store {
             PatchBody::Json(patch) => {
                 let patch: json_patch::Patch = serde_json::from_value(patch.clone())
                     .map_err(|e| CallError::Invalid(e.to_string()))?;
-                // The words of the API server: "testing value /path failed: test failed".
-                json_patch::patch(value, &patch)
-                    .map_err(|e| CallError::Invalid(format!("value {} failed: {e}", e.path)))
+                // The API server says no more than this, whichever operation failed.
+                let refused = "the server rejected our request due to an error in our request";
+                json_patch::patch(value, &patch).map_err(|_| CallError::Invalid(refused.to_owned()))
             }
         })
     }

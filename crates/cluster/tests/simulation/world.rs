@@ -10,6 +10,7 @@ use api::names::GLOBAL;
 use api::objects::ObjectRef;
 use api::{CheckState, ClusterVersionShadowStatus, Version};
 use cluster::CallError;
+use cluster::execute::Executor;
 use cluster::round::{Ended, Round, Written};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -105,6 +106,7 @@ impl World {
         let now = {
             let mut inner = self.server.lock();
             inner.is_dead = false;
+            inner.asked.clear();
             inner.unread.clear();
             inner.store.now
         };
@@ -141,6 +143,19 @@ impl World {
         }
         self.check();
         end
+    }
+
+    /// One step alone, outside of any round.
+    pub(crate) fn execute(&mut self, step: &planner::Step) -> planner::Outcome {
+        let now = self.server.lock().store.now;
+        let executor = Executor {
+            server: &self.server,
+            renderer: &Templates,
+            contents: &Shelf,
+            cluster: GLOBAL,
+            now,
+        };
+        self.runtime.block_on(executor.execute(step))
     }
 
     /// A breach of an invariant ends the test, with everything that led to it.
@@ -190,6 +205,30 @@ impl World {
         }
     }
 
+    /// As [`Self::settle`]; edits that did not come while the product worked come at the end.
+    pub(crate) fn settle_with_edits(&mut self) {
+        for _ in 0..ROUNDS / 4 {
+            self.round();
+            self.pass(1);
+        }
+        let late = self.server.lock().faults.end();
+        for edit in late {
+            self.server.outside(edit);
+            self.round();
+        }
+        self.settle();
+    }
+
+    /// Time passes, controllers work; tells whether they are still at it.
+    fn pass(&self, seconds: i64) -> bool {
+        let mut inner = self.server.lock();
+        let step = SignedDuration::from_secs(seconds);
+        inner.store.now = inner.store.now.checked_add(step).unwrap();
+        let busy = inner.store.tick();
+        inner.look();
+        busy || inner.faults.edits_left()
+    }
+
     /// Rounds until nothing moves any more; ends the test if that never comes.
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
@@ -205,14 +244,7 @@ impl World {
                 End::Failed(_) | End::Died => 2,
             };
             let stands = matches!(&end, End::Ended(ended) if ended.written.is_none());
-            let busy = {
-                let mut inner = self.server.lock();
-                let step = SignedDuration::from_secs(waits.max(1));
-                inner.store.now = inner.store.now.checked_add(step).unwrap();
-                let busy = inner.store.tick();
-                inner.look();
-                busy || inner.faults.edits_left()
-            };
+            let busy = self.pass(waits.max(1));
             quiet = if stands && !sent && !busy { quiet + 1 } else { 0 };
             if quiet == QUIET {
                 return;
@@ -251,9 +283,12 @@ pub(crate) fn start() -> Timestamp {
     "2026-11-22T20:00:00Z".parse().unwrap()
 }
 
-/// The cluster without times, uids and resourceVersions: what two runs must have in common.
+/// The cluster without times, uids and resourceVersions: what two runs must have in common. Pods of
+/// Jobs are named by uids and are not the product's.
 pub(crate) fn plain(store: &Store) -> Vec<String> {
-    let all = store.objects.iter().map(|(key, stored)| {
+    let of_product = |value: &Value| value["metadata"].get("ownerReferences").is_none();
+    let all = store.objects.iter().filter(|(_, stored)| of_product(&stored.value));
+    let all = all.map(|(key, stored)| {
         let mut value = stored.value.clone();
         scrub(&mut value);
         let managers: Vec<String> = stored
