@@ -140,7 +140,9 @@ impl Programs {
     /// When cargo fails; the error carries what it said.
     pub async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let words = "build --quiet --locked --bins -p operator -p prepare -p ac";
+        // This program is named too, so that cargo chooses the features that it has chosen for it:
+        // without it, the libraries would be compiled a second time.
+        let words = "build --quiet --locked --bins -p xtask -p operator -p prepare -p ac";
         let mut build = command(&cargo, words.split_whitespace());
         narrator.during("building our programs", run(build.current_dir(root), BUILD_LIMIT)).await?;
         // Now that nothing is left to build, cargo only says where the programs are.
