@@ -13,8 +13,12 @@ const JOB: u32 = 2;
 impl Store {
     /// One tick; tells whether anything is still under way.
     pub(crate) fn tick(&mut self) -> bool {
-        let all: Vec<(Key, Value)> =
-            self.objects.iter().map(|(key, s)| (key.clone(), s.value.clone())).collect();
+        let of_controllers = |key: &Key, value: &Value| {
+            ["Deployment", "DaemonSet", "Job", "CustomResourceDefinition"].contains(&key.1.as_str())
+                || value["metadata"].get("ownerReferences").is_some()
+        };
+        let found = self.objects.iter().filter(|(key, s)| of_controllers(key, &s.value));
+        let all: Vec<(Key, Value)> = found.map(|(key, s)| (key.clone(), s.value.clone())).collect();
         let mut busy = false;
         for (key, value) in all {
             busy |= match key.1.as_str() {

@@ -82,37 +82,37 @@ pub(crate) fn leaves(object: &Value) -> BTreeMap<Path, Value> {
             ("metadata", Value::Object(metadata)) => {
                 for (key, value) in metadata {
                     if !UNOWNED.contains(&key.as_str()) {
-                        let at = vec![Step::Field("metadata".into()), Step::Field(key.clone())];
-                        collect(key, value, at, &mut all);
+                        let mut at = vec![Step::Field("metadata".into()), Step::Field(key.clone())];
+                        collect(key, value, &mut at, &mut all);
                     }
                 }
             }
-            _ => collect(key, value, vec![Step::Field(key.clone())], &mut all),
+            _ => collect(key, value, &mut vec![Step::Field(key.clone())], &mut all),
         }
     }
     all
 }
 
-fn collect(field: &str, value: &Value, at: Path, all: &mut BTreeMap<Path, Value>) {
+fn collect(field: &str, value: &Value, at: &mut Path, all: &mut BTreeMap<Path, Value>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
-                let mut below = at.clone();
-                below.push(Step::Field(key.clone()));
-                collect(key, value, below, all);
+                at.push(Step::Field(key.clone()));
+                collect(key, value, at, all);
+                at.pop();
             }
         }
         Value::Array(list) if !list.is_empty() => match key_of(field, list) {
             Some(key) => {
                 for item in list {
-                    let mut below = at.clone();
-                    below.push(Step::Item(key, item[key].to_string()));
-                    collect("", item, below, all);
+                    at.push(Step::Item(key, item[key].to_string()));
+                    collect("", item, at, all);
+                    at.pop();
                 }
             }
-            None => drop(all.insert(at, value.clone())),
+            None => drop(all.insert(at.clone(), value.clone())),
         },
-        _ => drop(all.insert(at, value.clone())),
+        _ => drop(all.insert(at.clone(), value.clone())),
     }
 }
 

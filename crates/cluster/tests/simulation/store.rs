@@ -323,22 +323,17 @@ impl Store {
     fn commit(&mut self, key: &Key, mut new: Stored, manager: &str, api_version: &str) -> Value {
         let old = self.objects.get(key).cloned();
         if let Some(old) = &old {
-            let same = |a: &Stored, b: &Stored| {
-                let mut a = a.clone();
-                a.value["apiVersion"] = b.value["apiVersion"].clone();
-                a == *b
-            };
-            if same(old, &new) {
+            // An object may be written in another version of its kind.
+            new.value["apiVersion"] = old.value["apiVersion"].clone();
+            if *old == new {
                 return self.shown(old, api_version);
             }
-            let spec = |value: &Value| {
-                let mut value = value.clone();
-                for part in ["apiVersion", "metadata", "status"] {
-                    value.as_object_mut().map(|map| map.remove(part));
-                }
-                value
+            let part = |value: &Value| -> Vec<(String, Value)> {
+                let fields = value.as_object().into_iter().flatten();
+                let own = fields.filter(|(k, _)| !["metadata", "status"].contains(&k.as_str()));
+                own.map(|(k, v)| (k.clone(), v.clone())).collect()
             };
-            if spec(&old.value) != spec(&new.value) {
+            if part(&old.value) != part(&new.value) {
                 let generation = old.value["metadata"]["generation"].as_i64().unwrap_or(1);
                 new.value["metadata"]["generation"] = json!(generation + 1);
             }

@@ -138,8 +138,13 @@ impl World {
             })
             .await
         });
-        if let End::Ended(ended) = &end {
-            self.unknown_is_never_passed(ended);
+        match &end {
+            End::Ended(ended) => self.unknown_is_never_passed(ended),
+            End::Failed(error) => {
+                let line = format!("the round ends: {error}");
+                self.server.lock().log.push(line);
+            }
+            End::Died => self.server.lock().log.push("the next process".to_owned()),
         }
         self.check();
         end
@@ -312,7 +317,9 @@ fn scrub(value: &mut Value) {
             map.values_mut().for_each(scrub);
         }
         Value::Array(list) => list.iter_mut().for_each(scrub),
-        Value::String(text) if text.parse::<Timestamp>().is_ok() => "TIME".clone_into(text),
+        Value::String(text) if text.starts_with("20") && text.parse::<Timestamp>().is_ok() => {
+            "TIME".clone_into(text)
+        }
         _ => {}
     }
 }
