@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what a check or an upgrade should come to: that is the tests'.
 
+mod checking;
 mod operator;
 mod platform;
 mod releases;
@@ -14,9 +15,9 @@ pub use releases::Published;
 pub use watching::{check, condition, is_completed_at, text};
 
 use crate::audit::{self, Request};
-use crate::packages::{Packages, cache};
+use crate::packages::{Packages, cache, root};
 use crate::shell::{Said, Shell};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sandbox::plane::Programs;
 use sandbox::process::{run, run_with_input};
 use sandbox::toolchain::{KubernetesVersion, Tool, Toolchain};
@@ -70,7 +71,15 @@ impl Bench {
             kwok: Some(toolchain.build(&Tool::kwok()).await?),
             controllers: true,
         };
-        let folder = tempfile::tempdir()?;
+        // Beside the packages, so that their files can be links.
+        let here = root().join("target/t2");
+        std::fs::create_dir_all(&here)?;
+        let folder = tempfile::tempdir_in(here)?;
+        let packages = Packages {
+            old: own_copy(&packages.old, &folder.path().join("acp-core-4.2.1"))?,
+            new: own_copy(&packages.new, &folder.path().join("acp-core-4.3.0"))?,
+            ..packages
+        };
         let storage = folder.path().join("registry");
         let registry = TestRegistry::start(&registry_program, &storage).await?;
         let plane = ControlPlane::start(&folder.path().join("plane"), programs).await?;
@@ -220,6 +229,21 @@ impl Bench {
     pub fn requests(&self, from: u64) -> Result<(Vec<Request>, u64)> {
         audit::read(&self.plane.audit_log(), from)
     }
+}
+
+/// A package in another folder, as on another host: other tests work with the same one.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn own_copy(package: &Path, folder: &Path) -> Result<PathBuf> {
+    let mut copy = std::process::Command::new("cp");
+    let done = copy.arg("-al").args([package, folder]).status()?;
+    ensure!(done.success(), "cannot copy {}", package.display());
+    let lock = folder.join(".upgrade.lock");
+    if lock.exists() {
+        std::fs::remove_file(lock)?;
+    }
+    Ok(folder.to_owned())
 }
 
 fn client(plane: &ControlPlane) -> Result<reqwest::Client> {

@@ -89,7 +89,8 @@ impl Bench {
     /// # Errors
     /// When the API server does not answer.
     pub async fn leader(&self) -> Result<String> {
-        let path = "/apis/coordination.k8s.io/v1/namespaces/cpaas-system/leases/cluster-version-operator";
+        let path =
+            "/apis/coordination.k8s.io/v1/namespaces/cpaas-system/leases/cluster-version-operator";
         let lease = self.get(path).await?;
         Ok(super::text(&lease, "/spec/holderIdentity").to_owned())
     }

@@ -156,8 +156,7 @@ spec:
     /// When it is refused.
     pub async fn ask_for(&self, version: &str) -> Result<()> {
         let wish = json!({ "spec": { "desiredUpdate": { "version": version } } });
-        let script =
-            format!("kubectl patch cvsh global -n cpaas-system --type merge -p '{wish}'");
+        let script = format!("kubectl patch cvsh global -n cpaas-system --type merge -p '{wish}'");
         self.must(&script).await?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::Bench;
 use anyhow::{Context as _, Result, ensure};
 use api::Release;
 use api::names::PRODUCT_IMAGE_REPOSITORY;
-use artifacts::build::{LayoutWriter, product_image};
+use artifacts::build::{ImageBuilder, LayoutWriter, Tree, product_image};
 use artifacts::layout::Layout;
 use artifacts::package::Package;
 use artifacts::registry::{Credentials, Registry, Settings};
@@ -38,10 +38,23 @@ impl Bench {
         let content = package.release()?;
         let mut release = content.release;
         change(&mut release);
+        self.push(tag, &product_image(&release, content.files)?).await
+    }
+
+    /// Puts an image that holds no release where a product image belongs.
+    ///
+    /// # Errors
+    /// When it cannot be built or sent.
+    pub async fn push_other_image(&self, tag: &str) -> Result<Published> {
+        let mut tree = Tree::default();
+        tree.file("readme", b"nothing of a release".to_vec())?;
+        self.push(tag, &ImageBuilder::new(tree)).await
+    }
+
+    async fn push(&self, tag: &str, image: &ImageBuilder) -> Result<Published> {
         let folder = tempfile::tempdir_in(self.folder())?;
         let images = folder.path().join("images");
         let mut layout = LayoutWriter::create(&images)?;
-        let image = product_image(&release, content.files)?;
         image.write(&mut layout, PRODUCT_IMAGE_REPOSITORY, tag)?;
         layout.finish()?;
         let layout = Layout::open(&images)?;

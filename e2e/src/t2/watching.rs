@@ -127,7 +127,8 @@ impl Bench {
         let cvsh = self
             .cvsh_until(&what, Duration::from_secs(45), |c| {
                 let check = check(c, name);
-                text(check, "/state") == state && (reason.is_empty() || text(check, "/reason") == reason)
+                text(check, "/state") == state
+                    && (reason.is_empty() || text(check, "/reason") == reason)
             })
             .await?;
         Ok(check(&cvsh, name).clone())
@@ -137,7 +138,12 @@ impl Bench {
     ///
     /// # Errors
     /// When it has not in time.
-    pub async fn condition_becomes(&self, kind: &str, status: &str, reason: &str) -> Result<String> {
+    pub async fn condition_becomes(
+        &self,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
         let what = format!("{kind} to be {status}/{reason}");
         let cvsh = self
             .cvsh_until(&what, Duration::from_secs(60), |c| {
