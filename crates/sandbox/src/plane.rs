@@ -223,6 +223,8 @@ impl ControlPlane {
             format!("--kubeconfig={}", text(&kubeconfig)?),
             format!("--config={}", text(&stages)?),
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".to_owned(),
+            // Without a heartbeat the controllers take the node, and its Pods, for lost after 40 s.
+            "--node-lease-duration-seconds=40".to_owned(),
             format!("--server-address=127.0.0.1:{}", free_port()?),
         ];
         let log = self.log("kwok");
