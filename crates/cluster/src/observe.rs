@@ -9,6 +9,7 @@ pub use fleet::{Fleet, LiveFleet, config_of};
 pub use inventory::patch_specs;
 
 use crate::call::CallError;
+use crate::execute::ContentError;
 use crate::server::{ApiServer, ListQuery};
 use api::names::{
     ADMIN_ACKS, ADMIN_GATES, CVO_CONFIG, CVO_CONFIG_PREFLIGHT, LICENSE_KEY, NAMESPACE,
@@ -37,7 +38,7 @@ pub enum Depth {
 /// Gives the release inside a product image, from a cache where it can.
 pub trait Releases: Sync {
     /// The release of an image with its digest; the error says why there is none.
-    fn release(&self, image: &str) -> impl Future<Output = Result<Release, String>> + Send;
+    fn release(&self, image: &str) -> impl Future<Output = Result<Release, ContentError>> + Send;
 }
 
 /// What a round is about.
@@ -93,7 +94,10 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
     if let Some(desired) = desired {
         snapshot.desired_release = match releases.release(&desired.image).await {
             Ok(release) => Observed::Value(release),
-            Err(error) => Observed::Unknown(error),
+            Err(error) => {
+                snapshot.desired_release_is_invalid = matches!(error, ContentError::Invalid(_));
+                Observed::Unknown(error.to_string())
+            }
         };
     }
     if depth == Depth::Preflight {
@@ -287,7 +291,7 @@ async fn manifests<A: ApiServer, R: Releases>(
         let release = match image.as_deref().filter(|_| ready == ManifestReady::Ready) {
             Some(image) => match releases.release(image).await {
                 Ok(release) => Observed::Value(release),
-                Err(error) => Observed::Unknown(error),
+                Err(error) => Observed::Unknown(error.to_string()),
             },
             None => Observed::NotRead,
         };

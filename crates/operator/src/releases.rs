@@ -145,23 +145,26 @@ pub(crate) fn words(error: &RegistryError) -> String {
     api::text::message(&cluster::call::chain(error))
 }
 
+/// Bytes that are wrong stay wrong until a person acts; all else may pass.
+fn no_content(error: &RegistryError) -> ContentError {
+    if error.is_invalid() {
+        ContentError::Invalid(words(error))
+    } else {
+        ContentError::Unavailable(words(error))
+    }
+}
+
 impl Releases for ReleaseStore {
-    async fn release(&self, image: &str) -> Result<Release, String> {
-        let (reference, digest) = pinned(image)?;
-        self.pull(&reference, &digest).await.map_err(|e| words(&e))
+    async fn release(&self, image: &str) -> Result<Release, ContentError> {
+        let (reference, digest) = pinned(image).map_err(ContentError::Invalid)?;
+        self.pull(&reference, &digest).await.map_err(|error| no_content(&error))
     }
 }
 
 impl Contents for ReleaseStore {
     async fn content(&self, image: &str, path: &str) -> Result<Arc<Vec<u8>>, ContentError> {
         let (reference, digest) = pinned(image).map_err(ContentError::Invalid)?;
-        let whole = self.whole(&reference, &digest).await.map_err(|error| {
-            if error.is_invalid() {
-                ContentError::Invalid(words(&error))
-            } else {
-                ContentError::Unavailable(words(&error))
-            }
-        })?;
+        let whole = self.whole(&reference, &digest).await.map_err(|error| no_content(&error))?;
         let found = whole.files.get(path).cloned();
         found.ok_or_else(|| ContentError::Invalid(format!("{reference} has no {path}")))
     }

@@ -68,6 +68,9 @@ pub struct Snapshot {
     pub package: Option<PackageFacts>,
     /// The release of `status.desired.image`, which an upgrade under way is bound to.
     pub desired_release: Observed<Release>,
+    /// Whether it is not known because its bytes are not those of its digest, or no release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub desired_release_is_invalid: bool,
     /// What is installed on the cluster, by name of the AppRelease.
     pub app_releases: Observed<BTreeMap<String, AppReleaseFacts>>,
     /// The customisations on the cluster.

@@ -73,10 +73,12 @@ fn inputs<'a>(
         );
         return Err((StalledReason::PreflightFailed, message));
     }
-    let release = snapshot
-        .desired_release
-        .or_unknown()
-        .map_err(|error| (StalledReason::ReleaseUnavailable, error))?;
+    let unreadable = if snapshot.desired_release_is_invalid {
+        StalledReason::ReleaseInvalid
+    } else {
+        StalledReason::ReleaseUnavailable
+    };
+    let release = snapshot.desired_release.or_unknown().map_err(|error| (unreadable, error))?;
     if release.version.to_string() != desired.version {
         let message = format!("its image holds the release {}", release.version);
         return Err((StalledReason::ReleaseInvalid, message));
