@@ -51,7 +51,7 @@ pub(crate) async fn write<A: ApiServer>(
         match server.patch(&reference, Some("status"), &PatchBody::Json(patch.clone())).await {
             Ok(_) => return Ok(Written::Yes),
             Err(CallError::Conflict(_)) => {}
-            // A test that fails and a status that breaks the schema are refused with the same words.
+            // A test that fails and a status that breaks the schema are refused alike.
             Err(error @ CallError::Invalid(_)) => {
                 let live = typed::<ClusterVersionShadow, _>(server, NAMESPACE, cluster).await?;
                 let found = live.and_then(|l| l.status).unwrap_or_default().revision;

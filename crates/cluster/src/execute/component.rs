@@ -34,7 +34,7 @@ pub(super) async fn apply<A: ApiServer, R: Renderer, C: Contents>(
     let mut record = Record::read(executor, &step.component.name).await?;
     let result = attempt(executor, step, &mut record).await;
     if let Err(stop) = &result {
-        // What the AppRelease shows is for people; what stopped the component counts, not whether it
+        // What the AppRelease shows is for people; what stopped the component counts, not if it
         // could be said there.
         if let Err(other) = record.explain(executor, stop).await {
             tracing::debug!(

@@ -57,7 +57,7 @@ impl Record {
             && status.values_digest == rendered.values_digest
             && status.patches_digest == rendered.patches_digest;
         if !installed {
-            // What failed is Failed until it is Ready: saying Deploying in between tells nobody more.
+            // What failed is Failed until it is Ready: Deploying in between tells nobody more.
             let failed = status.phase == AppReleasePhase::Failed;
             let phase = if failed { status.phase } else { AppReleasePhase::Deploying };
             leave(&mut status, phase, executor.now);

@@ -245,16 +245,14 @@ impl Watch {
                 self.must(!protected.contains(&object.kind.as_str()), || {
                     format!("{object} was deleted")
                 });
-                let has = |release: &api::objects::AppReleaseStatus| {
-                    release.inventory.iter().any(|o| o.same_object(&object))
+                let needed = |name: &String, release: &api::objects::AppReleaseStatus| {
+                    stays(store, name)
+                        && release.inventory.iter().any(|o| o.same_object(&object))
                         && !release.obsolete.iter().any(|o| o.same_object(&object))
                 };
-                let of_other = app_releases(store)
-                    .into_iter()
-                    .find(|(name, r)| Some(name) != owner(&change.old).as_ref() && has(r));
-                self.must(of_other.is_none(), || {
-                    format!("{object} was deleted; {:?} has it", of_other.map(|o| o.0))
-                });
+                let mut all = app_releases(store).into_iter();
+                let by = all.find(|(name, release)| needed(name, release)).map(|(name, _)| name);
+                self.must(by.is_none(), || format!("{object} was deleted; {by:?} has it"));
             }
             _ => {}
         }
@@ -302,6 +300,13 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether the desired release has a component.
+fn stays(store: &Store, name: &str) -> bool {
+    let desired = status(store).desired.unwrap_or_default();
+    let release = crate::releases::release(&desired.version);
+    release.components().any(|(_, component)| component.name == name)
 }
 
 /// Whether a preflight passed for the very version and image of an entry.

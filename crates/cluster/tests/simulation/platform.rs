@@ -29,7 +29,10 @@ fn installer() -> Vec<Value> {
         expires: "2030-01-01T00:00:00Z".parse().unwrap(),
     };
     let license = serde_json::to_string(&license::sign(&license, &SEED)).unwrap();
-    let core = |kind: &str, name: &str, namespace: &str| json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "namespace": namespace } });
+    let core = |kind: &str, name: &str, namespace: &str| {
+        let metadata = json!({ "name": name, "namespace": namespace });
+        json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata })
+    };
     let with = |mut object: Value, field: &str, value: Value| {
         object[field] = value;
         object
