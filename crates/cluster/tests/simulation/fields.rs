@@ -4,7 +4,6 @@
 use cluster::call::FieldConflict;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,8 +120,8 @@ pub(crate) fn shown(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
-            Step::Field(name) => write!(text, ".{name}").unwrap(),
-            Step::Item(key, value) => write!(text, "[{key}={value}]").unwrap(),
+            Step::Field(name) => text.push_str(&format!(".{name}")),
+            Step::Item(key, value) => text.push_str(&format!("[{key}={value}]")),
         }
     }
     text
@@ -169,7 +168,7 @@ fn remove(value: &mut Value, path: &[Step]) {
             }
         }
         (Step::Item(key, at), Value::Array(list)) => {
-            let Some(index) = list.iter().position(|i| i[*key].to_string() == *at) else { return };
+            let Some(index) = list.iter().position(|i| is_item(i, key, at)) else { return };
             remove(&mut list[index], rest);
             if emptied(&list[index]) {
                 list.remove(index);
@@ -177,6 +176,10 @@ fn remove(value: &mut Value, path: &[Step]) {
         }
         _ => {}
     }
+}
+
+fn is_item(item: &Value, key: &str, value: &str) -> bool {
+    item[key].to_string().as_str() == value
 }
 
 /// What an apply comes to: the object and its managers.
