@@ -81,6 +81,7 @@ fn applied(requests: &[Request]) -> Vec<&Request> {
         "events",
         "clusterversionshadows/status",
         "productmanifests/status",
+        "appreleases/status",
         "clusterversionshadows",
     ];
     requests
@@ -100,7 +101,12 @@ async fn i12_bytes_are_applied_only_after_their_digest() -> Result<()> {
     let operator = spoiled_before_it_begins(&bench, operator, &image).await?;
     let _operator = spoiled_in_flight(&bench, operator, &image).await?;
     // It is not taken into the platform at all.
-    let pushed = bench.push_release("v4.3.5", |r| r.version = "4.3.5".parse().unwrap()).await?;
+    let pushed = bench
+        .push_release("v4.3.5", |r| {
+            r.version = "4.3.5".parse().unwrap();
+            r.upgrade_from.range = ">=4.0.0 <4.3.5".parse().unwrap();
+        })
+        .await?;
     let path = layer(&bench, &pushed.digest)?;
     let right = spoil(&path)?;
     bench.publish("4.3.5").await?;
