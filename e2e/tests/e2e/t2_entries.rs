@@ -1,8 +1,6 @@
 //! The entry points of the documents, each from a platform at 4.2.1 to its end, and what else may
 //! be asked for on the way.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use anyhow::{Context as _, Result, ensure};
 use e2e::t2::{Bench, Operator, condition, is_completed_at, text};
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! What goes wrong around the commands: each error is clear, has a hint and a code that is not 0,
 //! and nothing is lost.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use anyhow::{Context as _, Result, ensure};
 use e2e::shell::Said;
 use e2e::t2::{Bench, Start, condition, own_copy, text};

@@ -1,7 +1,5 @@
 //! Invariants that only an API server's own log can show.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use anyhow::{Context as _, Result, ensure};
 use e2e::audit::Request;
 use e2e::t2::{ADMINISTRATOR, Bench, Operator, Start, condition, text};

@@ -1,7 +1,5 @@
 //! What holds up an upgrade that runs: it says what, and what to do, and goes on by itself.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use anyhow::{Result, ensure};
 use e2e::t2::{Bench, text};
 use std::time::Duration;
