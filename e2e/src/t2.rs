@@ -96,7 +96,18 @@ impl Bench {
         };
         bench.administrator = bench.make_administrator().await?;
         bench.make_node().await?;
+        bench.kinds_are_served().await?;
         Ok(bench)
+    }
+
+    /// An API server refuses the first requests about a kind while it makes room for it: a real
+    /// platform is past that, and kubectl waits for it.
+    async fn kinds_are_served(&self) -> Result<()> {
+        let names = ["get", "crd", "-o", "jsonpath={.items[*].metadata.name}"];
+        for kind in self.kubectl(&names).await?.split_whitespace() {
+            self.kubectl(&["get", kind, "-A", "-o", "name"]).await?;
+        }
+        Ok(())
     }
 
     /// A platform to which both releases were sent and whose operator is only to be started.
