@@ -16,6 +16,8 @@ pub struct Request {
     pub agent: String,
     /// Path and query.
     pub uri: String,
+    /// The group of the kind.
+    pub group: String,
     /// The kind, in its plural form, with its subresource.
     pub resource: String,
     /// The object.
@@ -24,6 +26,8 @@ pub struct Request {
     pub code: i64,
     /// When it was answered.
     pub at: Timestamp,
+    /// What was sent; null where the policy of the log leaves it out.
+    pub body: Value,
 }
 
 impl Request {
@@ -64,9 +68,11 @@ fn request(line: &str) -> Option<Request> {
         user: text("/user/username"),
         agent: text("/userAgent"),
         uri: text("/requestURI"),
+        group: text("/objectRef/apiGroup"),
         resource: text("/objectRef/resource") + &below,
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code").and_then(Value::as_i64).unwrap_or_default(),
         at: text("/stageTimestamp").parse().ok()?,
+        body: event.get("requestObject").cloned().unwrap_or_default(),
     })
 }

@@ -37,7 +37,7 @@ const fn step(
 pub const STEPS: [Step; 11] = [
     step(
         "The platform is at 4.2.1; a user has customised the cluster's DNS",
-        "kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
+        "cat \"$JOB/resource-patch.yaml\" && kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
         0,
         &["rp-coredns", "4.2.1"],
     ),
@@ -98,6 +98,20 @@ pub const STEPS: [Step; 11] = [
     ),
 ];
 
+/// What a person at any shell types to look at the clusters, each with what it shows.
+///
+/// # Errors
+/// When the clusters do not run.
+pub fn look_around(site: &Site) -> Result<Vec<(String, &'static str)>> {
+    let kubeconfig = site.sandbox.kubeconfig(api::names::GLOBAL)?;
+    Ok(vec![
+        (format!("export PATH={}:$PATH", site.sandbox.bin().display()), ""),
+        (format!("export KUBECONFIG={}", kubeconfig.display()), ""),
+        ("ac adm upgrade status --verbose".to_owned(), "what was done"),
+        ("kubectl get apprelease -A".to_owned(), "what is installed"),
+    ])
+}
+
 impl Step {
     /// Does the step and holds it to what it must come to.
     ///
@@ -120,7 +134,9 @@ impl Step {
     pub fn announce(&self, number: usize, narrator: &Narrator) {
         narrator.say("");
         narrator.say(&format!("== {number}. {}", self.title));
-        for (at, line) in self.command.lines().enumerate() {
+        let typed =
+            self.command.replace("\"$JOB", &format!("\"{}", root().join("e2e/job").display()));
+        for (at, line) in typed.lines().enumerate() {
             narrator.say(&format!("{} {line}", if at == 0 { "$" } else { ">" }));
         }
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use sandbox::Narrator;
+use sandbox::process::{Recorded, children};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -100,8 +101,8 @@ impl Shell {
         let errors = child.stderr.take().context("bash has no error output")?;
         let readers =
             [tokio::spawn(read(out, true, send.clone())), tokio::spawn(read(errors, false, send))];
-        let gather = async {
-            let (mut text, mut stdout) = (String::new(), String::new());
+        let (mut text, mut stdout) = (String::new(), String::new());
+        let ended = tokio::time::timeout(limit, async {
             while let Some((line, is_output)) = lines.recv().await {
                 self.narrator.say(&format!("  {line}"));
                 text.push_str(&line);
@@ -111,17 +112,16 @@ impl Shell {
                     stdout.push('\n');
                 }
             }
-            (text, stdout)
-        };
-        let ended = tokio::time::timeout(limit, async {
-            let (text, stdout) = gather.await;
-            (child.wait().await, text, stdout)
+            child.wait().await
         });
-        let Ok((status, text, stdout)) = ended.await else {
-            bail!("did not end within {} s: {script}", limit.as_secs());
+        let Ok(status) = ended.await else {
+            if let Some(bash) = child.id() {
+                end_with_children(i32::try_from(bash)?);
+            }
+            bail!("did not end within {} s: {script}\n{text}", limit.as_secs());
         };
         for reader in readers {
-            reader.await.context("an output could not be read")?;
+            reader.await?.context("an output could not be read")?;
         }
         Ok(Said { code: status?.code().unwrap_or(-1), text, stdout })
     }
@@ -148,15 +148,56 @@ impl Shell {
     }
 }
 
+/// Kills a process after all that it started: bash alone would leave them behind.
+fn end_with_children(pid: i32) {
+    for child in children(pid) {
+        end_with_children(child);
+    }
+    // One that has ended by itself is no concern.
+    if let Ok(process) = Recorded::of(pid) {
+        let _ended = process.kill();
+    }
+}
+
 async fn read(
     stream: impl AsyncRead + Unpin,
     is_output: bool,
     send: mpsc::UnboundedSender<(String, bool)>,
-) {
-    let mut lines = BufReader::new(stream).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if send.send((line, is_output)).is_err() {
-            return;
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).split(b'\n');
+    while let Some(line) = lines.next_segment().await? {
+        if send.send((String::from_utf8_lossy(&line).into_owned(), is_output)).is_err() {
+            break;
         }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell() -> Shell {
+        Shell::new(&[], Path::new("/none"), Path::new("/"), Narrator::silent())
+    }
+
+    #[tokio::test]
+    async fn a_script_that_does_not_end_says_what_it_said_and_leaves_nothing() {
+        let script = "echo \"it is $$\"; (sleep 973) ; true";
+        let error = shell().run(script, Duration::from_secs(1)).await.unwrap_err().to_string();
+        let bash = error.split("it is ").last().unwrap().trim();
+        assert!(bash.parse::<i32>().is_ok(), "{error}");
+        let left = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|p| std::fs::read_to_string(p.ok()?.path().join("cmdline")).ok());
+        let sleeps = left.filter(|line| line.starts_with("sleep\0973")).count();
+        assert_eq!(sleeps, 0, "sleep still runs");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_not_utf8_hides_nothing_after_it() {
+        let script = "printf 'a\\377\\nb\\n'";
+        let said = shell().run(script, Duration::from_secs(5)).await.unwrap();
+        assert_eq!(said.stdout.lines().last(), Some("b"));
     }
 }

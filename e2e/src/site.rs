@@ -3,7 +3,6 @@
 use crate::packages::{Packages, cache};
 use crate::shell::Shell;
 use anyhow::{Context as _, Result};
-use sandbox::network::Network;
 use sandbox::{Narrator, Options, Sandbox};
 use std::time::Duration;
 
@@ -30,11 +29,8 @@ pub fn demo_options() -> Result<Options> {
 /// # Errors
 /// When there is no folder for it.
 pub fn test_options(clusters: &[&str]) -> Result<Options> {
-    let cache = cache()?;
-    let mut options = Options::new(&cache);
-    options.state = cache.join("e2e");
+    let mut options = Options::of_the_job(&cache()?);
     options.clusters = clusters.iter().map(|c| (*c).to_owned()).collect();
-    options.network = Network { prefix: "10.89.0".to_owned(), tag: "acpe2e".to_owned() };
     Ok(options)
 }
 
@@ -46,7 +42,7 @@ impl Site {
     pub async fn up(options: Options, packages: Packages, narrator: Narrator) -> Result<Self> {
         let sandbox = Sandbox::new(options, narrator.clone());
         sandbox.up().await?;
-        sandbox.add_program("ac", &packages.programs.join("ac"))?;
+        sandbox.add_ac(&packages.programs.join("ac"))?;
         let site = Self { sandbox, packages, narrator };
         sandbox::core::install(&site.sandbox, &site.packages.old, &site.narrator).await?;
         Ok(site)

@@ -4,19 +4,24 @@
 //! Nothing here knows what a check or an upgrade should come to: that is the tests'.
 
 mod checking;
+mod editing;
+mod end_state;
 mod operator;
 mod platform;
 mod releases;
 mod watching;
 
-pub use operator::{Operator, Start};
+pub use editing::{Edits, Watched};
+pub use end_state::EndState;
+pub use operator::{Lease, Operator, Start};
 pub use platform::ADMINISTRATOR;
-pub use releases::Published;
+pub use releases::{Published, demo_signer};
 pub use watching::{check, condition, is_completed_at, text};
 
 use crate::audit::{self, Request};
 use crate::packages::{Packages, cache, root};
 use crate::shell::{Said, Shell};
+use crate::turn::Turn;
 use anyhow::{Context as _, Result, ensure};
 use sandbox::plane::Programs;
 use sandbox::process::{run, run_with_input};
@@ -24,15 +29,12 @@ use sandbox::toolchain::{KubernetesVersion, Tool, Toolchain};
 use sandbox::{ControlPlane, Narrator, TestRegistry};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::OnceCell;
 
 /// How long one command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
-/// One platform at a time: the machine may be small.
-static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 /// The packages, built once for all tests of the process.
 static PACKAGES: OnceCell<Packages> = OnceCell::const_new();
 
@@ -49,7 +51,7 @@ pub struct Bench {
     helm: PathBuf,
     client: reqwest::Client,
     folder: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Bench {
@@ -59,7 +61,10 @@ impl Bench {
     /// # Errors
     /// When a part does not start.
     pub async fn bare() -> Result<Self> {
-        let turn = TURN.lock().await;
+        Self::bare_in(Turn::beside_others().await).await
+    }
+
+    async fn bare_in(turn: Turn) -> Result<Self> {
         // A second test of this process has installed it already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let narrator = Narrator::stderr();
@@ -115,7 +120,15 @@ impl Bench {
     /// # Errors
     /// When a part does not start.
     pub async fn prepared() -> Result<Self> {
-        let bench = Self::bare().await?;
+        Self::prepared_in(Turn::beside_others().await).await
+    }
+
+    /// The same, in a place on the machine.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn prepared_in(turn: Turn) -> Result<Self> {
+        let bench = Self::bare_in(turn).await?;
         for package in [&bench.packages.old, &bench.packages.new] {
             let shell = bench.shell().within(package).silent();
             shell.run("bash upgrade.sh --only-sync-image", COMMAND_LIMIT).await?.expect(0)?;
@@ -139,13 +152,20 @@ impl Bench {
     /// # Errors
     /// When it is not installed in time.
     pub async fn installed() -> Result<(Self, Operator)> {
-        let bench = Self::prepared().await?;
-        let operator = bench.operator(&Start::default()).await?;
-        bench.publish("4.2.1").await?;
-        bench.offered("4.2.1").await?;
-        bench.ask_for("4.2.1").await?;
-        bench.completed("4.2.1").await?;
-        Ok((bench, operator))
+        Self::prepared().await?.install().await
+    }
+
+    /// This platform, with an operator that runs and has installed 4.2.1.
+    ///
+    /// # Errors
+    /// When it is not installed in time.
+    pub async fn install(self) -> Result<(Self, Operator)> {
+        let operator = self.operator(&Start::default()).await?;
+        self.publish("4.2.1").await?;
+        self.offered("4.2.1").await?;
+        self.ask_for("4.2.1").await?;
+        self.completed("4.2.1").await?;
+        Ok((self, operator))
     }
 
     /// A folder that goes away with the platform.

@@ -15,7 +15,7 @@ const CLUSTER_TESTS: &str = "e2e";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Leaves out the tests on real clusters, which need root and minutes.
+    /// Leaves out the tests of the whole product on clusters, which take most of the time.
     #[arg(long)]
     quick: bool,
 }
@@ -58,10 +58,10 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     });
     if !arguments.quick {
         told(times, "tests on real clusters", || {
-            // One after the other: each may take both cores.
-            let one = ["--", "--test-threads=1"];
+            // As many as there are places on the machine: `e2e::turn`.
+            let two = ["--", "--test-threads=2"];
             let run = ["test", "--workspace", "--test", CLUSTER_TESTS, "--no-fail-fast"];
-            let run = [&run[..], &one].concat();
+            let run = [&run[..], &two].concat();
             tests(root, &run, Shown::Everything, totals)
         });
     }
@@ -93,8 +93,8 @@ fn components(root: &Path) -> Result<()> {
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(root).stdin(Stdio::null());
+    let mut command = xtask::cargo::cargo(root, arguments.iter().copied());
+    command.stdin(Stdio::null());
     // The build of everything leaves our programs beside this one: the packages of the tests on
     // real clusters are made of them.
     if let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {

@@ -6,6 +6,7 @@ mod commands;
 mod crds;
 mod markdown;
 mod objects;
+mod rights;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +85,7 @@ fn generate(root: &Path) -> Result<Files> {
     words::generate(&mut files);
     check_pages::generate(root, &mut files)?;
     commands::generate(&mut files);
+    rights::generate(root, &mut files)?;
     Ok(files)
 }
 

@@ -2,12 +2,13 @@
 
 mod ci;
 mod codegen;
+mod long;
 mod sandbox;
 mod tidy;
 mod times;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -32,6 +33,13 @@ enum Verb {
     Codegen(codegen::Arguments),
     /// Shows the job of the documents, from 4.2.1 to 4.3.0, on real clusters that stay up.
     Demo,
+    /// Compares the product with what a user would take instead; writes bench/RESULTS.md.
+    Bench,
+    /// Runs the tests of faults at their full size, hours; writes bench/RESULTS.md.
+    Soak {
+        /// Only these parts.
+        parts: Vec<String>,
+    },
     /// Builds the core package of a release.
     Package(package::Arguments),
     /// Real clusters on this machine, to try things on.
@@ -54,11 +62,23 @@ async fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Test(arguments) => {
             sandbox::prepare_machine().await?;
+            sandbox::remove_remains().await?;
             ci::run(&root, &arguments)
         }
         Verb::Tidy => tidy::run(&root),
         Verb::Codegen(arguments) => codegen::run(&root, &arguments),
-        Verb::Demo => demo(&root),
+        Verb::Demo => {
+            sandbox::prepare_machine().await?;
+            demo(&root)
+        }
+        Verb::Bench => {
+            sandbox::prepare_machine().await?;
+            long::bench(&root)
+        }
+        Verb::Soak { parts } => {
+            sandbox::prepare_machine().await?;
+            long::soak(&root, &parts)
+        }
         Verb::Package(arguments) => package::run(&root, &arguments).await,
         Verb::Sandbox(arguments) => sandbox::run(&root, arguments).await,
     }
@@ -66,9 +86,8 @@ async fn run(verb: Verb) -> Result<()> {
 
 /// The demo is a program of the end-to-end tests: they do the same job.
 fn demo(root: &Path) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = ["run", "--quiet", "--locked", "-p", "e2e", "--bin", "demo"];
-    let status = Command::new(cargo).args(run).current_dir(root).status().context("start cargo")?;
+    let run = ["run", "--locked", "-p", "e2e", "--bin", "demo"];
+    let status = xtask::cargo::cargo(root, run).status().context("start cargo")?;
     ensure!(status.success(), "the demo did not come to its end");
     Ok(())
 }

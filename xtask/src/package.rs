@@ -9,6 +9,7 @@ mod limits;
 mod purity;
 mod render;
 mod rights;
+mod signing;
 mod template;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use api::signing_key::Signer;
 use api::{Digest, Version};
 use artifacts::build::{Compression, LayoutWriter};
 use sandbox::Narrator;
@@ -29,7 +31,7 @@ use template::Template;
 
 /// Part of every note of what a package was built of: raise it when packages must be built again
 /// though no file of theirs has changed.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// What `cargo xtask package` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +51,10 @@ pub struct Arguments {
     /// The folder of our programs; without it they are built as they are for the tests.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// The private key that signs the release (PEM, ed25519), named by its file unless the release
+    /// lists it; may be given more than once. Without it the demo's, which protects nothing.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Vec<PathBuf>,
 }
 
 /// Builds the package that the arguments name; `root` is the folder of the project.
@@ -70,7 +76,11 @@ pub async fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         Some(folder) => Programs::built(folder)?,
         None => Programs::build(root, &narrator).await?,
     };
-    let builder = PackageBuilder::new(root, &cache, programs, narrator).await?;
+    let mut builder = PackageBuilder::new(root, &cache, programs, narrator).await?;
+    if !arguments.signing_key.is_empty() {
+        let signers = arguments.signing_key.iter().map(|file| signing::signer(file));
+        builder = builder.signers(signers.collect::<Result<_>>()?);
+    }
     let form = Form { archive: true, folder: arguments.extract };
     let package = builder.build(&release, &out, form).await?;
     if let Some(version) = &arguments.version {
@@ -123,6 +133,7 @@ pub struct PackageBuilder {
     toolchain: Toolchain,
     helm: PathBuf,
     layers: Compression,
+    signers: Vec<Signer>,
     narrator: Narrator,
 }
 
@@ -130,7 +141,7 @@ impl PackageBuilder {
     /// A builder for the project in `root`. Builds Helm, where that was not done before.
     ///
     /// # Errors
-    /// When Helm cannot be built.
+    /// When Helm cannot be built, or the demo's signing key cannot be read.
     pub async fn new(
         root: &Path,
         cache: &Path,
@@ -140,7 +151,16 @@ impl PackageBuilder {
         let toolchain = Toolchain::new(cache, narrator.clone());
         let helm = toolchain.build(&Tool::helm()).await?;
         let layers = Compression::Gzip(6);
-        Ok(Self { root: root.to_owned(), programs, toolchain, helm, layers, narrator })
+        let signers = vec![signing::signer(&root.join(signing::DEMO_KEY))?];
+        Ok(Self { root: root.to_owned(), programs, toolchain, helm, layers, signers, narrator })
+    }
+
+    /// Who signs the packages; without it the demo's key, which protects nothing. Nobody at all
+    /// makes packages that no platform trusts.
+    #[must_use]
+    pub fn signers(mut self, signers: Vec<Signer>) -> Self {
+        self.signers = signers;
+        self
     }
 
     /// How the layers of images are packed; without it gzip 6. Where nothing travels far, packing
@@ -217,14 +237,21 @@ impl PackageBuilder {
             api::names::PRODUCT_IMAGE_REPOSITORY,
             &template.tag(),
         )?;
+        let signers = signing::named(&self.signers, &release);
+        if !signers.is_empty() {
+            layout.sign(&product, &signers)?;
+        }
         layout.finish()?;
         core::write_folder(&self.root.join("package"), &folder, &self.programs, &rights)?;
 
         let root = format!("acp-core-{}", template.version);
         let archive = form.archive.then(|| out.join(format!("{root}-linux-amd64.tgz")));
-        match &archive {
-            Some(archive) => drop(artifacts::build::write_package(&folder, &root, archive)?),
-            None => artifacts::build::package::write_sums(&folder)?,
+        artifacts::build::package::write_sums(&folder)?;
+        if !signers.is_empty() {
+            artifacts::build::sign_package(&folder, &signers)?;
+        }
+        if let Some(archive) = &archive {
+            artifacts::build::package::pack(&folder, &root, archive)?;
         }
         let left = form.folder.then(|| out.join(&root));
         if let Some(target) = &left {

@@ -9,8 +9,13 @@ use sandbox::toolchain::KubernetesVersion;
 use sandbox::{Narrator, Options, Sandbox, default_cache, prerequisites};
 use xtask::package::{Form, PackageBuilder, Programs};
 
-/// The release that a platform of the sandbox has.
-const INSTALLED: &str = "4.2.1";
+/// The release that a platform of the sandbox has: the one that such clusters are created with.
+const fn installed(kubernetes: KubernetesVersion) -> &'static str {
+    match kubernetes {
+        KubernetesVersion::V1_33 => "4.2.1",
+        KubernetesVersion::V1_34 => "4.3.0",
+    }
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -28,12 +33,17 @@ enum Verb {
         /// What they run: 1.33.13 or 1.34.2.
         #[arg(long, value_name = "VERSION")]
         kubernetes: Option<KubernetesVersion>,
-        /// Leaves Core 4.2.1 away: a platform on which nothing is installed yet.
+        /// Leaves Core away: a platform on which nothing is installed yet. Otherwise it is 4.2.1,
+        /// on Kubernetes 1.34.2 it is 4.3.0.
         #[arg(long)]
         bare: bool,
     },
     /// Ends and removes everything; safe to run twice.
-    Down,
+    Down {
+        /// What a test run that died left behind, instead.
+        #[arg(long)]
+        tests: bool,
+    },
     /// Says how everything stands.
     Status {
         /// For a program.
@@ -56,16 +66,24 @@ pub(crate) async fn run(root: &Path, arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::Up { clusters, kubernetes, bare } => {
             options.clusters = clusters.unwrap_or(options.clusters);
-            options.kubernetes = kubernetes.unwrap_or_default();
+            let kubernetes = kubernetes.unwrap_or_default();
+            options.kubernetes = kubernetes;
             prepare_machine().await?;
             let sandbox = Sandbox::new(options, Narrator::stderr());
             sandbox.up().await?;
             if !bare {
-                core(root, &cache, &sandbox).await?;
+                core(root, &cache, &sandbox, installed(kubernetes)).await?;
             }
             print!("{}", sandbox.status().await?);
         }
-        Verb::Down => Sandbox::new(options, Narrator::stderr()).down().await?,
+        Verb::Down { tests: true } => remove_remains().await?,
+        Verb::Down { tests: false } => {
+            Sandbox::new(options, Narrator::stderr()).down().await?;
+            println!(
+                "Everything of the sandbox is down. What was built stays in {}.",
+                cache.display()
+            );
+        }
         Verb::Status { json } => {
             let status = Sandbox::new(options, Narrator::stderr()).status().await?;
             if json {
@@ -95,14 +113,25 @@ pub(crate) async fn prepare_machine() -> Result<()> {
     prerequisites::install(&found, &Narrator::stderr()).await
 }
 
+/// Takes down what tests left that were killed: it would be in the way of the next.
+pub(crate) async fn remove_remains() -> Result<()> {
+    for options in Options::of_tests(&cache()?) {
+        let sandbox = Sandbox::new(options, Narrator::stderr());
+        if sandbox.is_there() {
+            sandbox.down().await?;
+        }
+    }
+    Ok(())
+}
+
 /// Core as the platform has it before the job: installed by the product from its own package.
-async fn core(root: &Path, cache: &Path, sandbox: &Sandbox) -> Result<()> {
+async fn core(root: &Path, cache: &Path, sandbox: &Sandbox, version: &str) -> Result<()> {
     let narrator = Narrator::stderr();
     let programs = Programs::build(root, &narrator).await?;
-    sandbox.add_program("ac", &programs.ac)?;
+    sandbox.add_ac(&programs.ac)?;
     let builder = PackageBuilder::new(root, cache, programs, narrator.clone()).await?;
     let form = Form { archive: false, folder: true };
-    let release = root.join("release").join(INSTALLED);
+    let release = root.join("release").join(version);
     let package = builder.build(&release, &root.join("target/packages"), form).await?;
     let folder = package.folder.context("the package was not extracted")?;
     sandbox::core::install(sandbox, &folder, &narrator).await

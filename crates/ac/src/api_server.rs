@@ -11,13 +11,17 @@ pub(crate) use watch::Look;
 use crate::arguments::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::foreign::{cleaned, plain};
+use crate::foreign::plain;
 use crate::kubeconfig;
-use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE};
+use crate::shadow::{self, Shadow};
+use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE, RELEASE_KEYS};
+use api::objects::VersionImage;
 use api::{ClusterVersionShadow, ProductBase, ProductManifest};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use refusals::{Call, failure, unreachable_at};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -25,6 +29,8 @@ use std::time::Duration;
 const MANAGER: &str = "ac";
 /// Longest list that is read; the platform has a handful of releases and at most 1,000 clusters.
 const LIST_LIMIT: u32 = 1_000;
+/// How long a server may say nothing; longer than a watch lasts.
+const SILENCE: Duration = Duration::from_secs(watch::WATCH_SECONDS as u64 + 5);
 
 /// An API server, seen through one context.
 pub(crate) struct ApiServer {
@@ -45,10 +51,27 @@ impl ApiServer {
         let chosen = kubeconfig::choose(environment, file, connection.context.as_deref()).await?;
         let mut config = chosen.config;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        // The client's own retries hide what the server says, repeat writes, and may wait for
+        // minutes: whoever asks decides instead.
+        config.default_retry = false;
         config.connect_timeout = Some(connection.request_timeout);
         config.write_timeout = Some(connection.request_timeout);
+        // A watch ends by itself before that; what lasts longer is a dead connection.
+        config.read_timeout = Some(SILENCE.max(connection.request_timeout));
         let context = chosen.context;
-        let unusable = |source: kube::Error| unreachable_at(&server, &context, Box::new(source));
+        let unusable = |error: kube::Error| match error {
+            // What such a program prints, and is called with, may be a credential.
+            kube::Error::Auth(kube::client::AuthError::AuthExecRun { out, .. }) => {
+                Failure::refused(
+                    format!(
+                        "the program of the kubeconfig that gives the credentials failed ({})",
+                        out.status
+                    ),
+                    vec!["see which it is, and run it to see why: kubectl config view".to_owned()],
+                )
+            }
+            source => unreachable_at(&server, &context, Box::new(source)),
+        };
         let client = Client::try_from(config).map_err(unusable)?;
         let timeout = connection.request_timeout;
         Ok(Self { client, server, context, globals: chosen.globals, timeout })
@@ -58,11 +81,11 @@ impl ApiServer {
     ///
     /// # Errors
     /// It is not there, and then it says where to ask; or the call fails.
-    pub(crate) async fn shadow(&self, cluster: &str) -> Result<ClusterVersionShadow, Failure> {
+    pub(crate) async fn shadow(&self, cluster: &str) -> Result<Shadow, Failure> {
         let api = self.namespaced::<ClusterVersionShadow>();
         let call = Call::of::<ClusterVersionShadow>("get", true);
         match self.optional(&call, api.get(cluster)).await? {
-            Some(found) => cleaned(&found),
+            Some(found) => Shadow::read(&found),
             None => Err(self.no_shadow(cluster).await?),
         }
     }
@@ -84,17 +107,13 @@ impl ApiServer {
     }
 
     /// Asks for a version: writes spec.desiredUpdate.version and nothing else.
-    pub(crate) async fn request(
-        &self,
-        cluster: &str,
-        version: &str,
-    ) -> Result<ClusterVersionShadow, Failure> {
+    pub(crate) async fn request(&self, cluster: &str, version: &str) -> Result<Shadow, Failure> {
         let api = self.namespaced::<ClusterVersionShadow>();
         let patch = serde_json::json!({ "spec": { "desiredUpdate": { "version": version } } });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let call = Call::of::<ClusterVersionShadow>("patch", true);
         let written = self.call(&call, api.patch(cluster, &params, &Patch::Merge(&patch))).await?;
-        cleaned(&written)
+        Shadow::read(&written)
     }
 
     /// Every ProductManifest.
@@ -104,7 +123,7 @@ impl ApiServer {
         let params = ListParams::default().limit(LIST_LIMIT);
         let asked = api.list(&params);
         let found = self.optional(&call, asked).await?;
-        found.iter().flat_map(|list| &list.items).map(cleaned).collect()
+        found.iter().flat_map(|list| &list.items).map(shadow::manifest).collect()
     }
 
     /// A ProductManifest.
@@ -112,7 +131,30 @@ impl ApiServer {
         let api = self.all::<ProductManifest>();
         let call = Call::of::<ProductManifest>("get", false);
         let found = self.optional(&call, api.get(name)).await?;
-        found.as_ref().map(cleaned).transpose()
+        found.as_ref().map(shadow::manifest).transpose()
+    }
+
+    /// The last completed version of a cluster; none where nothing of ours says one.
+    pub(crate) async fn current(&self, cluster: &str) -> Result<Option<VersionImage>, Failure> {
+        let api = self.namespaced::<ClusterVersionShadow>();
+        let call = Call::of::<ClusterVersionShadow>("get", true);
+        let found = self.optional(&call, api.get(cluster)).await?;
+        let text = |name: &str| {
+            let at = found.as_ref()?.data.pointer(&format!("/status/current/{name}"))?;
+            at.as_str().map(plain)
+        };
+        Ok(text("version")
+            .map(|version| VersionImage { version, image: text("image").unwrap_or_default() }))
+    }
+
+    /// The data of ConfigMap `release-keys`; none where there is no such ConfigMap.
+    pub(crate) async fn release_keys(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let api = self.namespaced::<ConfigMap>();
+        let call = Call::of::<ConfigMap>("get", true);
+        let found = self.optional(&call, api.get(RELEASE_KEYS)).await?;
+        let data = found.as_ref().and_then(|f| f.data.get("data")?.as_object());
+        let entries = data.into_iter().flatten();
+        Ok(entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
     }
 
     /// Creates a ProductManifest; `None` where one of its name exists.
@@ -133,7 +175,7 @@ impl ApiServer {
         };
         match self.call(&call, created).await {
             Err(Failure::Answer { code: 404, .. }) => Err(self.not_prepared().await?),
-            Ok(created) => created.as_ref().map(cleaned).transpose(),
+            Ok(created) => created.as_ref().map(shadow::manifest).transpose(),
             Err(failure) => Err(failure),
         }
     }

@@ -27,7 +27,8 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// How long one request may take: 30s, 2m, or a number of seconds.
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = limit)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s")]
+    #[arg(value_parser = api::time_limit::parse)]
     pub(crate) request_timeout: Duration,
 }
 
@@ -60,7 +61,8 @@ pub(crate) struct Upgrade {
     #[command(subcommand)]
     pub(crate) command: Option<UpgradeCommand>,
     /// The cluster, whatever the context says.
-    #[arg(long, global = true, value_name = "NAME", default_value = api::names::GLOBAL)]
+    #[arg(long, global = true, value_name = "NAME", default_value = api::names::GLOBAL,
+        value_parser = cluster)]
     pub(crate) cluster: String,
     /// Asks for this version, which must be among the available updates.
     #[arg(long, value_name = "VERSION")]
@@ -84,8 +86,8 @@ pub(crate) enum UpgradeCommand {
 /// Flags of `ac adm upgrade status`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exit status: 0 shown; with --watch 0 at target, 1 when --timeout is over; 1 error; 2 wrong usage.
-With --exit-code: 0 at target, 3 running or waiting for a retry, 4 a person must act, 5 no result yet."
+    after_help = "Exit status: 0 shown; with --watch 0 at target, 1 when --timeout is over; 1 error; 2 wrong usage; 130 after Ctrl-C.
+With --exit-code, also when --timeout is over: 0 at target, 3 running or waiting for a retry, 4 a person must act, 5 no result yet."
 )]
 pub(crate) struct Status {
     /// Shows every check, operation, condition and upgrade.
@@ -95,7 +97,7 @@ pub(crate) struct Status {
     #[arg(long, short)]
     pub(crate) watch: bool,
     /// How long --watch follows: 30m, 2h, or a number of seconds. Without it there is no end.
-    #[arg(long, value_name = "TIME", requires = "watch", value_parser = limit)]
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = api::time_limit::parse)]
     pub(crate) timeout: Option<Duration>,
     /// Another form: json and yaml are stable, text is not; wide shows images too.
     #[arg(long, short, value_enum, value_name = "FORM")]
@@ -124,6 +126,25 @@ pub(crate) enum Shell {
 pub(crate) enum Release {
     /// Publishes a release whose product image is in the registry, as ProductManifest v<VERSION>.
     ImportManifest(ImportManifest),
+    /// Says whether an extracted core package is whole and signed by a key that is trusted.
+    Verify(Verify),
+}
+
+/// Flags of `ac adm release verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The keys are those that the installed release recorded (ConfigMap release-keys); where
+none ever did, those that the package itself lists, and it is said so. Changes nothing.
+Exit status: 0 the package holds; 1 it does not, or that cannot be known; 2 wrong usage."
+)]
+pub(crate) struct Verify {
+    /// The folder of the extracted core package.
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: PathBuf,
+    /// A public key to trust instead of those of the platform (PEM, ed25519); asks no cluster. May
+    /// be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -135,17 +156,20 @@ pub(crate) struct ImportManifest {
     #[arg(long)]
     pub(crate) wait: bool,
     /// How long --wait waits: 10m, 90s, or a number of seconds.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = limit)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = api::time_limit::parse)]
     pub(crate) timeout: Duration,
 }
 
-/// A time above zero: `10m`, `1h30m`, or a number of seconds.
-fn limit(text: &str) -> Result<Duration, String> {
-    let refused = || "not a time such as 90s, 10m or 1h30m".to_owned();
-    let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
-    let spelled = || text.parse::<jiff::SignedDuration>().ok()?.try_into().ok();
-    let time: Duration = seconds.or_else(spelled).ok_or_else(refused)?;
-    if time.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(time) }
+/// The name of a cluster, which is one of an object: never a part of a path.
+fn cluster(text: &str) -> Result<String, String> {
+    let is_end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let named = is_end(text.chars().next()) && is_end(text.chars().last());
+    if named && text.len() <= 253 && text.chars().all(is_inner) {
+        return Ok(text.to_owned());
+    }
+    let namespace = api::names::NAMESPACE;
+    Err(format!("not the name of a cluster; see: kubectl get cvsh -n {namespace}"))
 }
 
 /// The command line's definition, under the name that the user calls it by.
@@ -197,11 +221,25 @@ mod tests {
         command("ac").debug_assert();
     }
 
+    fn flags(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned);
+        own.chain(command.get_subcommands().flat_map(flags)).collect()
+    }
+
+    /// What is not signed by a trusted key is refused, and nobody can ask otherwise.
     #[test]
-    fn times_are_spelled_as_users_do() {
-        assert_eq!(limit("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(limit("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(limit("45"), Ok(Duration::from_secs(45)));
-        assert!(limit("0").is_err() && limit("soon").is_err() && limit("-5s").is_err());
+    fn no_flag_forces_anything() {
+        let flags = flags(&command("ac"));
+        assert!(flags.iter().any(|flag| flag == "to-latest"), "{flags:?}");
+        let forces = |flag: &&String| api::signature::FORCING.iter().any(|w| flag.contains(w));
+        assert_eq!(flags.iter().find(forces), None);
+    }
+
+    #[test]
+    fn a_cluster_is_a_name_and_no_path() {
+        assert_eq!(cluster("workload-a"), Ok("workload-a".to_owned()));
+        for wrong in ["", "global/status", "../x", "Global", "-a", "a-", "a b", "a?b"] {
+            assert!(cluster(wrong).is_err(), "{wrong}");
+        }
     }
 }

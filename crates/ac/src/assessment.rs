@@ -9,10 +9,11 @@ mod verdict;
 
 pub use attention::{Attention, Kind};
 
+use crate::shadow::Shadow;
 use api::conditions::{ConditionReason, ConditionStatus, find, is_true};
 use api::{
-    CheckState, ClusterVersionShadow, ClusterVersionShadowStatus, ConditionType, HistoryEntry,
-    HistoryState, Phase, Preflight, StalledReason, Time,
+    CheckState, ClusterVersionShadowStatus, ConditionType, HistoryEntry, HistoryState, Phase,
+    Preflight, StalledReason, Time,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -37,19 +38,22 @@ pub enum State {
     Blocked,
     /// The request cannot be taken.
     Refused,
-    /// The stages, or what keeps customisations in force, wait for a person.
+    /// The stages wait for a person.
     Stalled,
+    /// In a state of a newer operator, which this version does not know.
+    Unknown,
 }
 
 impl State {
-    /// What `--exit-code` answers: 0 at target, 3 running, 4 a person must act, 5 no result yet.
+    /// What `--exit-code` answers: 0 at target, 3 running, 4 a person must act, 5 no result yet
+    /// or one that this version does not know.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::AtTarget | Self::NotUpgradable => 0,
             Self::Requested | Self::WaitingForPreflight | Self::Upgrading => 3,
             Self::Blocked | Self::Refused | Self::Stalled => 4,
-            Self::NoResult | Self::NotInstalled => 5,
+            Self::NoResult | Self::NotInstalled | Self::Unknown => 5,
         }
     }
 }
@@ -101,12 +105,15 @@ pub struct Assessment {
     pub unobserved: bool,
     /// What it was made from.
     pub status: ClusterVersionShadowStatus,
+    /// What the operator says that this version does not know: it is newer.
+    pub unknown: Vec<String>,
 }
 
 impl Assessment {
     /// Assesses a cluster.
     #[must_use]
-    pub fn of(shadow: &ClusterVersionShadow) -> Self {
+    pub fn of(shadow: &Shadow) -> Self {
+        let (shadow, unknown) = (&shadow.object, shadow.unknown.iter().cloned().collect());
         let status = shadow.status.clone().unwrap_or_default();
         let version = |held: &Option<api::VersionImage>| held.as_ref().map(|v| v.version.clone());
         let (current, desired) = (version(&status.current), version(&status.desired));
@@ -123,7 +130,7 @@ impl Assessment {
             _ => offered,
         };
         let cluster = shadow.metadata.name.clone().unwrap_or_default();
-        Self { cluster, state, current, target, requested, unobserved, status }
+        Self { cluster, state, current, target, requested, unobserved, status, unknown }
     }
 
     /// A condition of the cluster.
@@ -235,5 +242,11 @@ fn state_of(
     if has(ConditionType::Ready, ConditionReason::NotInstalled) {
         return State::NotInstalled;
     }
-    if holds(ConditionType::Ready) { State::AtTarget } else { State::NoResult }
+    let ready = find(&status.conditions, ConditionType::Ready);
+    match ready.map(|ready| ConditionReason::parse(&ready.reason)) {
+        Some(Some(ConditionReason::Completed)) => State::AtTarget,
+        Some(None) => State::Unknown,
+        _ if holds(ConditionType::Ready) => State::AtTarget,
+        _ => State::NoResult,
+    }
 }

@@ -5,6 +5,7 @@ mod import_manifest;
 mod request;
 mod status;
 mod summary;
+mod verify;
 mod version;
 mod watch;
 
@@ -54,13 +55,20 @@ pub(crate) async fn run(
         Adm::Release(Release::ImportManifest(flags)) => {
             request::well_formed(&flags.version, "--version").map(|_version| None)?
         }
+        Adm::Release(Release::Verify(_)) => None,
     };
+    if let Adm::Release(Release::Verify(flags)) = &adm
+        && !flags.key.is_empty()
+    {
+        return verify::offline(flags, printer);
+    }
     let server = ApiServer::connect(&arguments.connection, environment).await?;
     let mut session = Session { server, environment, printer };
     match adm {
         Adm::Release(Release::ImportManifest(flags)) => {
             import_manifest::run(&flags, &mut session).await
         }
+        Adm::Release(Release::Verify(flags)) => verify::run(&flags, &mut session).await,
         Adm::Upgrade(Upgrade { cluster, command: Some(UpgradeCommand::Status(flags)), .. }) => {
             status::run(&cluster, &flags, &mut session).await
         }

@@ -101,6 +101,35 @@ fn program(called: Option<&OsStr>) -> String {
 mod tests {
     use super::*;
 
+    fn environment(stdout_is_terminal: bool, variables: &[(&'static str, &str)]) -> Environment {
+        let variables = variables.iter().map(|(name, value)| (*name, OsString::from(value)));
+        Environment {
+            variables: variables.collect(),
+            stdout_is_terminal,
+            ..Environment::of_process(&[])
+        }
+    }
+
+    #[test]
+    fn colour_and_redrawing_are_for_terminals_that_can() {
+        let of = |is_terminal, variables: &[(&'static str, &str)]| {
+            let environment = environment(is_terminal, variables);
+            (environment.look().colour, environment.can_redraw())
+        };
+        assert_eq!(of(true, &[]), (true, true));
+        assert_eq!(of(true, &[("NO_COLOR", "1")]), (false, true));
+        // As the convention has it: one that is set to nothing is not set.
+        assert_eq!(of(true, &[("NO_COLOR", "")]), (true, true));
+        assert_eq!(of(true, &[("TERM", "dumb")]), (false, false));
+        assert_eq!(of(false, &[]), (false, false));
+    }
+
+    #[test]
+    fn what_goes_elsewhere_has_no_width() {
+        assert_eq!(environment(false, &[("COLUMNS", "80")]).look().width, None);
+        assert!(environment(true, &[("COLUMNS", "80")]).look().width.is_some());
+    }
+
     #[test]
     fn the_program_is_called_as_the_user_calls_it() {
         let called = |path: &str| program(Some(OsStr::new(path)));

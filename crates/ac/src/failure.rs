@@ -2,7 +2,11 @@
 //!
 //! Every failure is a sentence, and a hint with the next command where one exists.
 
+use api::failure::Failed;
 use std::path::PathBuf;
+
+/// Exit status where the command line is wrong.
+pub(crate) const USAGE: u8 = 2;
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +36,12 @@ pub enum Failure {
         paths: Vec<PathBuf>,
     },
     /// A kubeconfig cannot be used.
-    #[error("the kubeconfig {} cannot be used", shown(paths))]
+    #[error("the kubeconfig {} cannot be used: {reason}", shown(paths))]
     Kubeconfig {
         /// Its files.
         paths: Vec<PathBuf>,
-        /// Why.
-        source: Box<kube::config::KubeconfigError>,
+        /// Why; no text of theirs, which may be a token.
+        reason: String,
     },
     /// The account of a Pod cannot be used.
     #[error("no kubeconfig, and the account of this Pod cannot be used")]
@@ -141,31 +145,23 @@ impl Failure {
         Self::Usage { message: message.into(), hint: hint.into(), rendered: None }
     }
 
-    /// Exit status: 1, 2 for a wrong command line, 141 where nobody reads the output.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage { .. } => 2,
-            Self::Output(_) if self.is_silent() => 141,
-            _ => 1,
-        }
-    }
-
-    /// Whether the failure is of no interest: `ac … | head` has seen what it wanted.
-    #[must_use]
-    pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
-    }
-
     /// Whether the server may answer again without anybody doing anything here.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
             || matches!(self, Self::Answer { code: 429 | 500.., .. })
     }
+}
 
-    /// What to do, one line each.
-    #[must_use]
-    pub fn hints(&self, program: &str) -> Vec<String> {
+impl Failed for Failure {
+    fn output(&self) -> Option<&std::io::Error> {
+        if let Self::Output(error) = self { Some(error) } else { None }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage { .. })
+    }
+
+    fn hints(&self, program: &str) -> Vec<String> {
         match self {
             Self::Usage { hint, .. } => vec![hint.clone()],
             Self::Refused { hints, .. } => hints.clone(),
@@ -173,7 +169,7 @@ impl Failure {
                 "name one with --kubeconfig FILE or in KUBECONFIG; on a control-plane node of the global cluster it is /etc/kubernetes/admin.conf".to_owned(),
             ],
             Self::InCluster { .. } => vec!["name a kubeconfig with --kubeconfig FILE".to_owned()],
-            Self::Kubeconfig { .. } => vec!["see what is read: kubectl config view".to_owned()],
+            Self::Kubeconfig { .. } => vec!["see what is read, and what is wrong with it: kubectl config view".to_owned()],
             Self::NoContext { contexts, .. } if contexts.is_empty() => {
                 vec!["it has no contexts at all; name another file with --kubeconfig FILE".to_owned()]
             }
@@ -193,7 +189,14 @@ impl Failure {
                 )]
             }
             Self::Answer { code: 429 | 500.., .. } => vec!["run the same command again".to_owned()],
-            Self::Answer { .. } | Self::Output(_) => Vec::new(),
+            Self::Answer { code: 409, .. } => {
+                vec!["somebody else changed it at the same moment: run the same command again".to_owned()]
+            }
+            Self::Answer { .. } => vec![format!(
+                "see what this API server knows: kubectl api-resources --api-group={}; use the {program} of the release that it has",
+                <api::objects::ClusterVersionShadow as kube::Resource>::group(&())
+            )],
+            Self::Output(_) => vec![api::text::OUTPUT_HINT.to_owned()],
             Self::Malformed(_) => vec![format!(
                 "use the {program} of the release that the cluster version operator has; this one is {}",
                 env!("CARGO_PKG_VERSION")

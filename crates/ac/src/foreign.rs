@@ -16,7 +16,7 @@ pub(crate) fn plain(text: &str) -> String {
 ///
 /// # Errors
 /// The object has a word or a shape that this version does not know.
-pub fn cleaned<K: DeserializeOwned>(object: &impl Serialize) -> Result<K, Failure> {
+pub(crate) fn cleaned<K: DeserializeOwned>(object: &impl Serialize) -> Result<K, Failure> {
     let mut value = serde_json::to_value(object).map_err(Failure::Malformed)?;
     clean(&mut value);
     serde_json::from_value(value).map_err(Failure::Malformed)

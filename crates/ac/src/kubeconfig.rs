@@ -4,7 +4,7 @@
 
 use crate::environment::Environment;
 use crate::failure::Failure;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::path::{Path, PathBuf};
 
 /// A chosen context.
@@ -34,8 +34,7 @@ pub(crate) async fn choose(
         }
         return Err(Failure::NoKubeconfig { paths });
     }
-    let unreadable =
-        |source| Failure::Kubeconfig { paths: paths.clone(), source: Box::new(source) };
+    let unreadable = |error| Failure::Kubeconfig { paths: paths.clone(), reason: reason(&error) };
     let mut merged = Kubeconfig::default();
     for path in &found {
         let one = Kubeconfig::read_from(path).map_err(unreadable)?;
@@ -53,7 +52,29 @@ pub(crate) async fn choose(
     let globals = names.iter().filter(looks_global).cloned().collect();
     let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
     let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(unreadable)?;
+    if !api::text::is_token(&token(&config)) {
+        let reason = "its token holds a character that no token has".to_owned();
+        return Err(Failure::Kubeconfig { paths, reason });
+    }
     Ok(Chosen { config, context: name, globals })
+}
+
+/// The token; empty where there is none. The client ends the program where it is no header.
+fn token(config: &Config) -> String {
+    let account = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    account.get("token").and_then(|token| token.as_str()).unwrap_or_default().to_owned()
+}
+
+/// Why a kubeconfig cannot be used. What the parser says repeats lines of it, tokens and all.
+fn reason(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            let line =
+                error.location().map_or_else(String::new, |at| format!(" (line {})", at.line()));
+            format!("it is not written as a kubeconfig is{line}")
+        }
+        other => api::failure::chain(other),
+    }
 }
 
 /// `--kubeconfig`, else the list in KUBECONFIG, else `~/.kube/config`.

@@ -16,15 +16,17 @@ pub mod layout;
 mod offer;
 mod printer;
 pub mod render;
+mod shadow;
 mod upgrade_status;
 
 pub use arguments::command;
 pub use environment::{Environment, Terminal};
 pub use failure::Failure;
-pub use foreign::cleaned;
 pub use printer::Printer;
+pub use shadow::Shadow;
 pub use upgrade_status::UpgradeStatus;
 
+use api::failure::Failed;
 use std::ffi::OsString;
 
 /// Runs one command line to its end and answers its exit status.
@@ -42,7 +44,7 @@ pub async fn run(
         Ok(status) => status,
         Err(failure) => {
             printer.failure(&failure, environment);
-            failure.exit_code()
+            failure.exit_code(failure::USAGE)
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Pure. Must not judge paths or checks itself.
 
 use crate::failure::Failure;
-use api::checks::CheckReason;
-use api::conditions::{ConditionStatus, ManifestReason};
+use api::conditions::{ConditionStatus, ManifestReason, NotOfferedReason};
 use api::names::{CVO, GLOBAL, NAMESPACE};
+use api::signature::{KEYS_BACK_REMEDY, OTHER_KEY_REMEDY};
 use api::{ClusterVersionShadowStatus, ProductManifest, Version};
 
 /// Name of the Ready condition.
@@ -38,9 +38,9 @@ impl Readiness {
         }
     }
 
-    /// What makes a ProductManifest ready that has this reason.
-    pub(crate) fn remedy(reason: &str) -> &'static str {
-        match ManifestReason::parse(reason) {
+    /// What makes the ProductManifest of that name ready that has this reason.
+    pub(crate) fn remedy(reason: &str, name: &str) -> String {
+        let remedy = match ManifestReason::parse(reason) {
             Some(ManifestReason::ImageNotFound) => {
                 "send the images of the release: bash upgrade.sh --only-sync-image"
             }
@@ -54,10 +54,24 @@ impl Readiness {
                 "send the release again from a package whose SHA256SUMS are right: bash upgrade.sh"
             }
             Some(ManifestReason::VersionMismatch | ManifestReason::NameMismatch) => {
-                "delete it and import the version that the image holds: kubectl delete productmanifest <name>"
+                "delete it and import the version that the image holds: kubectl delete productmanifest NAME"
             }
+            Some(ManifestReason::SignatureMissing) => {
+                "send the release with its signature, from a package that is signed: bash upgrade.sh --only-sync-image"
+            }
+            Some(ManifestReason::SignatureInvalid) => {
+                "send the release again from a package that holds: ac adm release verify <package>, then bash upgrade.sh"
+            }
+            Some(ManifestReason::SigningKeyUnknown | ManifestReason::SigningKeyExpired) => {
+                OTHER_KEY_REMEDY
+            }
+            Some(ManifestReason::SigningKeysUnreadable) => {
+                "see what the message says; it is tried again by itself"
+            }
+            Some(ManifestReason::SigningKeysInvalid) => KEYS_BACK_REMEDY,
             Some(ManifestReason::Resolved) | None => "see: kubectl get productmanifests -o wide",
-        }
+        };
+        remedy.replace("NAME", name)
     }
 
     /// Whether nothing but a new object or another release can change it.
@@ -91,7 +105,7 @@ pub(crate) fn none_offered(
         );
     }
     let causes: Vec<Cause> =
-        newer.iter().map(|version| cause(version, status, manifests, program)).collect();
+        newer.iter().map(|version| cause(version, cluster, status, manifests, program)).collect();
     let sentences: Vec<String> = causes.iter().map(|cause| cause.sentence.clone()).collect();
     let mut hints = Vec::new();
     for cause in causes {
@@ -124,15 +138,18 @@ pub(crate) fn not_offered(
             vec![format!("see what is offered: {program} adm upgrade --cluster={cluster}")],
         );
     }
-    let cause = cause(version, status, manifests, program);
-    Failure::refused(
-        format!("{head}: {}", cause.sentence),
-        vec![cause.hint, "or pass --allow-explicit-upgrade (preflight still decides)".to_owned()],
-    )
+    let cause = cause(version, cluster, status, manifests, program);
+    let mut hints = vec![cause.hint];
+    // The operator refuses what nobody published, however it is asked for.
+    if manifests.iter().any(|manifest| manifest.spec.version == version) {
+        hints.push("or pass --allow-explicit-upgrade (preflight still decides)".to_owned());
+    }
+    Failure::refused(format!("{head}: {}", cause.sentence), hints)
 }
 
 fn cause(
     version: &str,
+    cluster: &str,
     status: &ClusterVersionShadowStatus,
     manifests: &[ProductManifest],
     program: &str,
@@ -154,7 +171,7 @@ fn cause(
         },
         Some(Readiness::Not { reason, message }) => Cause {
             sentence: format!("ProductManifest v{version} is not Ready: {reason}: {message}"),
-            hint: Readiness::remedy(&reason).to_owned(),
+            hint: Readiness::remedy(&reason, &format!("v{version}")),
         },
         Some(Readiness::Ready) => {
             let told = status.not_offered.iter().find(|other| other.version == version);
@@ -167,7 +184,7 @@ fn cause(
                 |told| format!("{}: {}", told.reason, told.message),
             );
             let reason = told.map_or("", |told| told.reason.as_str());
-            Cause { sentence, hint: obstacle_hint(reason, program) }
+            Cause { sentence, hint: obstacle_hint(reason, cluster, program) }
         }
     }
 }
@@ -177,21 +194,26 @@ pub(crate) fn operator_command() -> String {
     format!("kubectl -n {NAMESPACE} get deployment {CVO}")
 }
 
-fn obstacle_hint(reason: &str, program: &str) -> String {
-    match CheckReason::parse(reason) {
-        Some(CheckReason::NotInUpgradePath) => {
+fn obstacle_hint(reason: &str, cluster: &str, program: &str) -> String {
+    match NotOfferedReason::parse(reason) {
+        Some(NotOfferedReason::NotInUpgradePath) => {
             "go to a version first that its upgrade path accepts".to_owned()
         }
-        Some(CheckReason::GlobalNotReached) => format!(
+        Some(NotOfferedReason::GlobalNotReached) => format!(
             "upgrade the global cluster first: {program} adm upgrade --cluster={GLOBAL} --to-latest"
         ),
-        _ => format!("see what is offered and what is not: {program} adm upgrade"),
+        Some(NotOfferedReason::ReleaseUnreadable) => {
+            "make the registry reachable for the operator; it asks again by itself".to_owned()
+        }
+        Some(NotOfferedReason::ManifestNotReady | NotOfferedReason::InputUnknown) | None => {
+            format!("see how the cluster stands: {program} adm upgrade status --cluster={cluster}")
+        }
     }
 }
 
 fn import_hint(program: &str, version: &str) -> String {
     format!(
-        "run bash upgrade.sh from the core package, or where its images are in the registry already: {program} adm release import-manifest --version {version} --wait"
+        "run bash upgrade.sh from the core package of {version}, or where its images are in the registry already: {program} adm release import-manifest --version {version} --wait"
     )
 }
 
@@ -207,6 +229,15 @@ fn newer_versions(
     all.sort_by_key(|version| std::cmp::Reverse(version.parse::<Version>().ok()));
     all.dedup();
     all.into_iter().cloned().collect()
+}
+
+/// Whether nothing above the current version is published: the cluster is at the highest.
+pub(crate) fn is_highest(
+    current: &str,
+    status: &ClusterVersionShadowStatus,
+    manifests: &[ProductManifest],
+) -> bool {
+    newer_versions(Some(current), status, manifests).is_empty()
 }
 
 /// Whether both are versions and the first is lower.

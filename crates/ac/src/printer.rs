@@ -2,6 +2,7 @@
 
 use crate::environment::Environment;
 use crate::failure::Failure;
+use api::failure::Failed;
 use std::io::Write;
 
 /// Two places to write to.
@@ -40,31 +41,12 @@ impl<'a> Printer<'a> {
 
     /// Says why a command failed, its causes once each, and what to do.
     pub fn failure(&mut self, failure: &Failure, environment: &Environment) {
-        if failure.is_silent() {
-            return;
-        }
         if let Failure::Usage { rendered: Some(text), .. } = failure {
             self.note(text.trim_end());
             return;
         }
-        self.note(&format!("error: {}", chain(failure)));
-        for hint in failure.hints(&environment.program) {
-            self.note(&format!("hint: {hint}"));
+        for line in failure.lines(&environment.program) {
+            self.note(&line);
         }
     }
-}
-
-/// An error and its causes on one line; a cause that the text before repeats is left out.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = crate::foreign::plain(&error.to_string());
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = crate::foreign::plain(&error.to_string());
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -55,7 +55,21 @@ pub struct View<'a> {
 
 impl View<'_> {
     fn verdict(&self, assessment: &Assessment) -> String {
-        self.look.prose(Tone::Strong, "", 2, &assessment.verdict(self.now))
+        let verdict = self.look.prose(Tone::Strong, "", 2, &assessment.verdict(self.now));
+        verdict + &self.unknown(assessment)
+    }
+
+    /// Says that the operator is newer than this program; empty where it is not.
+    fn unknown(&self, assessment: &Assessment) -> String {
+        if assessment.unknown.is_empty() {
+            return String::new();
+        }
+        let text = format!(
+            "Shown in part: the cluster version operator is newer than this ac ({}) and says what it does not know: {}. Use the ac of the operator's release.",
+            env!("CARGO_PKG_VERSION"),
+            api::text::names(&assessment.unknown)
+        );
+        self.look.prose(Tone::Wait, "", 2, &text)
     }
 
     /// The section on what wants attention; empty where nothing does.

@@ -48,6 +48,8 @@ pub struct UpgradeStatus {
     not_offered: Vec<NotOffered>,
     /// Newest first.
     history: Vec<HistoryEntry>,
+    /// Words of a newer operator that this version does not know.
+    unknown_words: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +106,7 @@ impl UpgradeStatus {
             available_updates: status.available_updates,
             not_offered: status.not_offered,
             history: status.history,
+            unknown_words: assessment.unknown.clone(),
         }
     }
 

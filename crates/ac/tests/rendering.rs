@@ -5,33 +5,34 @@
 use ac::assessment::Assessment;
 use ac::layout::Look;
 use ac::render::{Detail, View, status, summary};
-use ac::{UpgradeStatus, cleaned};
-use api::ClusterVersionShadow;
+use ac::{Shadow, UpgradeStatus};
 use jiff::Timestamp;
+
+#[path = "process/record.rs"]
+mod record;
 
 const TERMINAL: Look = Look { width: Some(80), colour: false };
 
-fn now() -> Timestamp {
-    "2026-11-22T10:00:00Z".parse().unwrap()
-}
-
 /// Through the same door as an object from an API server.
 fn recorded(name: &str) -> Assessment {
-    let file = format!("{}/tests/recorded/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(file).unwrap();
-    let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-    let shadow: ClusterVersionShadow = cleaned(&value).unwrap();
-    Assessment::of(&shadow)
+    Assessment::of(&Shadow::read(&record::value(name)).unwrap())
 }
 
-fn view(look: Look, detail: Detail) -> View<'static> {
-    View { look, now: now(), program: "ac", detail }
+/// A moment shortly after a record was taken.
+fn now(name: &str) -> Timestamp {
+    let moment =
+        if record::is_of_planner(name) { "2026-11-22T20:01:00Z" } else { "2026-11-22T10:00:00Z" };
+    moment.parse().unwrap()
+}
+
+fn view(name: &str, look: Look, detail: Detail) -> View<'static> {
+    View { look, now: now(name), program: "ac", detail }
 }
 
 fn shown(name: &str) -> String {
     let assessment = recorded(name);
-    let plain = view(Look::default(), Detail::Brief);
-    let verbose = view(TERMINAL, Detail::Verbose);
+    let plain = view(name, Look::default(), Detail::Brief);
+    let verbose = view(name, TERMINAL, Detail::Verbose);
     format!(
         "$ ac adm upgrade | cat\n{}\n$ ac adm upgrade status --exit-code | cat    # {}\n{}\n$ ac adm upgrade status --verbose    # 80 columns\n{}",
         summary(&assessment, &plain),
@@ -39,6 +40,13 @@ fn shown(name: &str) -> String {
         status(&assessment, &plain),
         status(&assessment, &verbose),
     )
+}
+
+/// The names of all records.
+fn records() -> Vec<String> {
+    let files = [record::OWN, record::PLANNER].map(|folder| std::fs::read_dir(folder).unwrap());
+    let stem = |path: std::path::PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.into_iter().flatten().map(|entry| stem(entry.unwrap().path())).collect()
 }
 
 macro_rules! snapshots {
@@ -51,11 +59,8 @@ macro_rules! snapshots {
         #[test]
         fn every_recorded_object_has_a_snapshot() {
             let known = [$(stringify!($name)),+];
-            let folder = format!("{}/tests/recorded", env!("CARGO_MANIFEST_DIR"));
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                assert!(known.contains(&stem.as_str()), "{stem} has no snapshot");
+            for name in records() {
+                assert!(known.contains(&name.as_str()), "{name} has no snapshot");
             }
         }
     };
@@ -63,16 +68,23 @@ macro_rules! snapshots {
 
 snapshots! {
     idle, offered_blocked, offered_passed, requested_blocked, held_by_rule, retrying, running,
-    running_blocker,
-    stalled_image_pull, completed, refused_lower, refused_left_over_image, refused_in_flight,
-    fresh_install, no_status, no_preflight_result, request_not_observed, patch_stalled_idle,
-    not_upgradable, hostile,
+    running_blocker, stalled_image_pull, stalled_hook, stalled_patch, completed, refused_lower,
+    refused_unpublished, refused_left_over_image, refused_in_flight, fresh_install, no_status,
+    no_preflight_result, request_not_observed, patch_failed_idle, not_upgradable, hostile,
+    newer_operator, offered_all_passed, stalled_time_out,
 }
 
 #[test]
 fn exit_codes_follow_the_state() {
     let code = |name: &str| recorded(name).state.exit_code();
-    let at_target = ["idle", "offered_blocked", "offered_passed", "completed", "not_upgradable"];
+    let at_target = [
+        "idle",
+        "offered_blocked",
+        "offered_passed",
+        "completed",
+        "not_upgradable",
+        "patch_failed_idle",
+    ];
     assert!(at_target.iter().all(|name| code(name) == 0));
     let running = ["retrying", "running_blocker", "refused_in_flight", "request_not_observed"];
     assert!(running.iter().all(|name| code(name) == 3));
@@ -81,11 +93,12 @@ fn exit_codes_follow_the_state() {
         "stalled_image_pull",
         "refused_lower",
         "refused_left_over_image",
-        "patch_stalled_idle",
+        "stalled_hook",
+        "stalled_patch",
         "hostile",
     ];
     assert!(stalled.iter().all(|name| code(name) == 4));
-    assert!(["no_status", "fresh_install"].iter().all(|name| code(name) == 5));
+    assert!(["no_status", "fresh_install", "newer_operator"].iter().all(|name| code(name) == 5));
 }
 
 #[test]
@@ -100,8 +113,8 @@ fn no_data_is_no_result_yet_and_never_a_pass() {
 #[test]
 fn foreign_text_reaches_no_terminal() {
     let assessment = recorded("hostile");
-    let json = UpgradeStatus::of(&assessment, now()).json().unwrap();
-    let yaml = UpgradeStatus::of(&assessment, now()).yaml().unwrap();
+    let json = UpgradeStatus::of(&assessment, now("hostile")).json().unwrap();
+    let yaml = UpgradeStatus::of(&assessment, now("hostile")).yaml().unwrap();
     for text in [shown("hostile"), json, yaml] {
         let hidden =
             |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{2069}').contains(&c);
@@ -113,22 +126,23 @@ fn foreign_text_reaches_no_terminal() {
 fn nothing_is_cut_and_commands_stay_on_one_line() {
     let wide = shown("hostile");
     assert!(wide.matches(&"x".repeat(300)).count() >= 2, "a long word was broken");
-    let narrow = status(&recorded("requested_blocked"), &view(TERMINAL, Detail::Brief));
-    let command = "Fix: kubectl annotate resourcepatches rp-coredns rp-exporter config.cpaas.io/exempt-for-ver=4.3.0 --overwrite\n";
+    let name = "requested_blocked";
+    let narrow = status(&recorded(name), &view(name, TERMINAL, Detail::Brief));
+    let command = "kubectl annotate resourcepatches rp-coredns config.cpaas.io/exempt-for-ver=4.3.0 --overwrite\n";
     assert!(narrow.contains(command), "{narrow}");
 }
 
 #[test]
 fn the_form_for_programs_is_stable() {
     for name in ["running_blocker", "no_status"] {
-        let status = UpgradeStatus::of(&recorded(name), now());
+        let status = UpgradeStatus::of(&recorded(name), now(name));
         insta::assert_snapshot!(format!("{name}.json"), status.json().unwrap());
     }
 }
 
 #[test]
 fn yaml_says_what_json_says() {
-    let status = UpgradeStatus::of(&recorded("stalled_image_pull"), now());
+    let status = UpgradeStatus::of(&recorded("stalled_image_pull"), now("stalled_image_pull"));
     let json: serde_json::Value = serde_json::from_str(&status.json().unwrap()).unwrap();
     let yaml: serde_json::Value = serde_saphyr::from_str(&status.yaml().unwrap()).unwrap();
     assert_eq!(json, yaml);
@@ -136,9 +150,11 @@ fn yaml_says_what_json_says() {
 
 #[test]
 fn colour_only_repeats_words() {
-    let assessment = recorded("stalled_image_pull");
-    let painted = status(&assessment, &view(Look { width: None, colour: true }, Detail::Verbose));
-    let plain = status(&assessment, &view(Look::default(), Detail::Verbose));
+    let name = "stalled_image_pull";
+    let assessment = recorded(name);
+    let colour = Look { width: None, colour: true };
+    let painted = status(&assessment, &view(name, colour, Detail::Verbose));
+    let plain = status(&assessment, &view(name, Look::default(), Detail::Verbose));
     assert!(painted.contains("\u{1b}[31mSTALLED\u{1b}[0m"));
     let mut stripped = painted;
     for code in ["1", "31", "32", "33", "0"] {

@@ -145,8 +145,6 @@ words! {
         ManifestNotReady,
         /// The target's ProductManifest cannot become Ready.
         ManifestFailed,
-        /// There is no ProductManifest of the target.
-        ManifestMissing,
         /// The running operator is older than the release asks for.
         CVOOutdated,
         /// A global cluster has not reached the target.

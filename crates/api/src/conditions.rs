@@ -82,6 +82,18 @@ words! {
         VersionMismatch,
         /// The name is not `v<version>`.
         NameMismatch,
+        /// The registry has no signature of the product image.
+        SignatureMissing,
+        /// The signature is malformed, or that of another image.
+        SignatureInvalid,
+        /// No trusted key made the signature.
+        SigningKeyUnknown,
+        /// The key that made the signature has expired.
+        SigningKeyExpired,
+        /// The keys that are trusted could not be read; tried again by itself.
+        SigningKeysUnreadable,
+        /// The keys that are recorded as trusted are malformed.
+        SigningKeysInvalid,
     }
 }
 
@@ -116,7 +128,7 @@ pub fn set(
     conditions.sort_by_key(|c| order(c).unwrap_or(usize::MAX));
 }
 
-/// As [`set`], for a condition of any name.
+/// As [`set`], for a condition of any name. Clocks of leaders differ: the time never goes back.
 pub fn set_named(
     conditions: &mut Vec<Condition>,
     kind: &str,
@@ -136,7 +148,7 @@ pub fn set_named(
     };
     match conditions.iter_mut().find(|c| c.type_ == kind) {
         Some(old) => {
-            if old.status == next.status {
+            if old.status == next.status || old.last_transition_time > next.last_transition_time {
                 next.last_transition_time = old.last_transition_time.clone();
             }
             *old = next;
@@ -155,4 +167,29 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
 #[must_use]
 pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     find(conditions, kind).is_some_and(|c| c.status == ConditionStatus::True.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_that_turns_by_a_clock_that_is_behind_does_not_go_back() {
+        let at = |text: &str| crate::time(text.parse().expect("it is a time"));
+        let (mut conditions, ready) = (Vec::new(), ConditionType::Ready);
+        let steps = [
+            (ConditionStatus::True, "2026-11-22T20:10:00Z", "2026-11-22T20:10:00Z"),
+            (ConditionStatus::False, "2026-11-22T20:00:00Z", "2026-11-22T20:10:00Z"),
+            (ConditionStatus::False, "2026-11-22T20:20:00Z", "2026-11-22T20:10:00Z"),
+            (ConditionStatus::True, "2026-11-22T20:20:00Z", "2026-11-22T20:20:00Z"),
+        ];
+        for (status, now, turned) in steps {
+            set(&mut conditions, ready, status, "Reason", "", &at(now), None);
+            let found = find(&conditions, ready).expect("it was set");
+            assert_eq!(
+                (found.status.as_str(), &found.last_transition_time),
+                (status.as_str(), &at(turned))
+            );
+        }
+    }
 }

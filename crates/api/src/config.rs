@@ -9,6 +9,31 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Longest text of a setting that is parsed, in bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
 
+/// What shows and corrects the settings.
+pub const EDIT_SETTINGS: &str = "kubectl -n cpaas-system edit configmap cvo-config";
+
+/// The note at the end of a condition's message that settings are wrong, and what corrects them;
+/// empty where nothing is wrong.
+#[must_use]
+pub fn settings_note(problems: &[String], remedy: &str) -> String {
+    if problems.is_empty() {
+        return String::new();
+    }
+    let problems = format!("{SETTINGS_NOTE}{}", crate::text::names(problems));
+    crate::remedy::message(&problems, remedy)
+}
+
+/// What is wrong with the settings, and what corrects them, where a message ends with that note.
+#[must_use]
+pub fn noted_settings(message: &str) -> Option<(&str, &str)> {
+    let (cause, remedy) = crate::remedy::split(message);
+    let (_, problems) = cause.rsplit_once(SETTINGS_NOTE)?;
+    Some((problems, remedy))
+}
+
+/// What such a note begins with.
+const SETTINGS_NOTE: &str = "; cvo-config: ";
+
 /// What the key `preflight` of `cpaas-system/cvo-config` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreflightConfig {
@@ -31,16 +56,19 @@ impl Default for PreflightConfig {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct RawPreflight {
     #[serde(default)]
     disabled: Option<Vec<String>>,
     #[serde(default)]
     exempt_annotation: Option<String>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
 }
 
 impl PreflightConfig {
-    /// Reads the setting. Malformed YAML disables nothing; an unknown name is ignored and reported.
+    /// Reads the setting. Malformed YAML disables nothing; an unknown name or key is ignored and
+    /// reported.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut config = Self::default();
@@ -67,6 +95,9 @@ impl PreflightConfig {
                     .problems
                     .push(format!("unknown check '{}' ignored", crate::text::line(&name, 64))),
             }
+        }
+        for key in raw.unknown.keys() {
+            config.problems.push(format!("unknown key '{}' ignored", crate::text::line(key, 64)));
         }
         match raw.exempt_annotation {
             Some(key) if !key.trim().is_empty() => config.exempt_annotation = key,
@@ -132,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_does_not_drop_the_known_names() {
+        let config = PreflightConfig::parse("disabled: [PlatformLicense]\ndisable: [x]");
+        assert_eq!(config.disabled, BTreeSet::from([CheckName::PlatformLicense]));
+        assert_eq!(config.problems, ["unknown key 'disable' ignored"]);
+    }
+
+    #[test]
     fn malformed_yaml_disables_nothing() {
         for text in
             ["disabled: [", "disabled: {a: b}", "- PlatformLicense", "disable: [PlatformLicense]"]
@@ -139,6 +177,19 @@ mod tests {
             let config = PreflightConfig::parse(text);
             assert!(config.disabled.is_empty() && config.problems.len() == 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_note_of_wrong_settings_is_read_again() {
+        let said = settings_note(&["not YAML".to_owned(), "x; fix: y".to_owned()], EDIT_SETTINGS);
+        let message = format!("4.3.0: 12 of 13 checks passed, switched off in cvo-config: A{said}");
+        assert_eq!(noted_settings(&message), Some(("not YAML, x; fix: y", EDIT_SETTINGS)));
+        assert_eq!(settings_note(&[], EDIT_SETTINGS), "");
+        assert_eq!(noted_settings("4.3.0: all passed"), None);
+        assert!(EDIT_SETTINGS.contains(names::NAMESPACE));
+        assert!(
+            EDIT_SETTINGS.ends_with(names::CVO_CONFIG) && SETTINGS_NOTE.contains(names::CVO_CONFIG)
+        );
     }
 
     #[test]

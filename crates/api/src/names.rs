@@ -60,6 +60,10 @@ pub const LICENSE_KEY: &str = "license";
 pub const RELEASE_KEYS: &str = "release-keys";
 /// Key of [`RELEASE_KEYS`]: licence keys, one base64 ed25519 public key a line.
 pub const RELEASE_LICENSE_KEYS: &str = "license";
+/// Key of [`RELEASE_KEYS`]: the list of signing keys that releases to come are verified with.
+pub const RELEASE_SIGNING_KEYS: &str = "signing-keys";
+/// Key of [`RELEASE_KEYS`]: the digest of the installed release's product image.
+pub const RELEASE_IMAGE: &str = "image";
 
 /// Default key of the annotation that exempts a ResourcePatch for one target version.
 pub const EXEMPT_ANNOTATION: &str = "config.cpaas.io/exempt-for-ver";
@@ -71,9 +75,13 @@ pub const OWNER_LABEL: &str = "cpaas.io/app-release";
 pub const APPLIED_ANNOTATION: &str = "cpaas.io/applied-digest";
 /// Annotation on a hook Job: the digest of the release it ran for.
 pub const HOOK_ANNOTATION: &str = "cpaas.io/release-digest";
+/// Annotation on a hook Job: the point of the release it ran at (`Before`, `After`).
+pub const HOOK_POINT_ANNOTATION: &str = "cpaas.io/hook-point";
+/// Annotation on an Event: subject and state that it announces (`Stalled=False/NotStalled`).
+pub const ANNOUNCES_ANNOTATION: &str = "cpaas.io/announces";
 /// Label of lifecycle types (`Core`, `Aligned`; absent means Agnostic).
 pub const LIFECYCLE_LABEL: &str = "cpaas.io/lifecycle-type";
-/// Label: the cluster a ModuleInfo belongs to.
+/// Label: the cluster a ModuleInfo belongs to, or an Event is about.
 pub const CLUSTER_NAME_LABEL: &str = "cpaas.io/cluster-name";
 /// Label: the module a ModuleInfo or ModuleConfig belongs to.
 pub const MODULE_NAME_LABEL: &str = "cpaas.io/module-name";

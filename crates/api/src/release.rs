@@ -1,7 +1,9 @@
 //! The release as its product image says it: `release/release.yaml`.
 
+use crate::config::GateKey;
 use crate::image::Digest;
 use crate::objects::Lifecycle;
+use crate::signing_key::{self, SigningKey};
 use crate::version::{Version, VersionRange};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +46,9 @@ pub struct Release {
     /// Keys of licences (base64 ed25519 public keys).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub license_keys: Vec<String>,
+    /// Keys that the releases after this one may be signed with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signing_keys: Vec<SigningKey>,
     /// Field managers whose fields are taken over (Helm, an older installer).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub predecessors: BTreeSet<String>,
@@ -166,13 +171,17 @@ pub struct Component {
     /// How long it may take to become healthy, in seconds.
     #[serde(default = "default_timeout_s")]
     pub timeout_seconds: u32,
-    /// Objects of protected kinds that may be pruned all the same, as `Kind/namespace/name`.
+    /// Objects of protected kinds that may be pruned all the same, as `Kind/namespace/name`; also
+    /// those of a component that the release no longer has.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub prune: BTreeSet<String>,
 }
 
+/// How long anything of an upgrade may take that names no time of its own, in seconds.
+pub const DEFAULT_TIMEOUT_S: u32 = 600;
+
 const fn default_timeout_s() -> u32 {
-    600
+    DEFAULT_TIMEOUT_S
 }
 
 impl Component {
@@ -234,6 +243,14 @@ impl Release {
 
     fn check(&self) -> Result<(), ReleaseError> {
         let rule = |text: String| Err(ReleaseError::Rule(text));
+        if let Err(error) = signing_key::check(&self.signing_keys) {
+            return rule(format!("signingKeys: {error}"));
+        }
+        for (key, gate) in &self.admin_gates {
+            if GateKey::parse(key).is_none() || gate.text.trim().is_empty() {
+                return rule(format!("admin gate '{key}' has a malformed name or an empty text"));
+            }
+        }
         let mut stages = BTreeSet::new();
         let mut names = BTreeSet::new();
         for stage in &self.stages {

@@ -84,7 +84,7 @@ impl StalledReason {
                 "either give the field up as its owner, or keep the value as a ResourcePatch"
             }
             Self::ResourcePatchFailed => {
-                "correct or delete the ResourcePatch: kubectl edit resourcepatches <name>"
+                "correct or delete the ResourcePatch that is named: kubectl edit resourcepatches; it is applied again by itself"
             }
             Self::RenderFailed | Self::ObjectRejected => {
                 "read the message; if it names no cause on this cluster, the release is at fault"
@@ -99,7 +99,7 @@ impl StalledReason {
                 "make the registry reachable, or send the release again: bash upgrade.sh --only-sync-image"
             }
             Self::ReleaseInvalid => {
-                "send the release again from a package whose SHA256SUMS are right: bash upgrade.sh --only-sync-image"
+                "read the message: keys that it misses go back into ConfigMap cpaas-system/release-keys, nothing that is lower is applied; otherwise send the release again from a package that ac adm release verify accepts: bash upgrade.sh --only-sync-image"
             }
             Self::ClusterUnreachable => "make the cluster's API server reachable from global",
         }

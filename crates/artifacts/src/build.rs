@@ -4,6 +4,7 @@
 pub mod image;
 pub mod layout;
 pub mod package;
+mod signature;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub use image::{Compression, ImageBuilder, product_image};
 pub use layout::LayoutWriter;
 pub use package::write_package;
+pub use signature::sign_package;
 pub use tree::{Content, Tree, tgz, write_tgz};
 
 /// Why something cannot be built.
@@ -44,6 +46,9 @@ pub enum BuildError {
     /// A release that could not be read again.
     #[error("the release cannot be built")]
     Release(#[from] api::release::ReleaseError),
+    /// A chart of the release is refused.
+    #[error("the release cannot be built")]
+    Chart(#[from] crate::content::ContentError),
     /// The release and its files do not fit together.
     #[error("the release cannot be built: {0}")]
     Content(String),

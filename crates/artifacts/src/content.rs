@@ -1,26 +1,25 @@
 //! Decides what a product image may hold and reads it: one layer with `release/release.yaml` and
 //! the files that the release names. Knows nothing of where the image was read.
 
+pub(crate) mod chart;
+mod layer;
+
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 
-use api::release::{
-    OPERATION_LIMIT, PRODUCT_IMAGE_LIMIT, RELEASE_FILE, RELEASE_FOLDER, ReleaseError,
-};
+use api::release::{PRODUCT_IMAGE_LIMIT, RELEASE_FILE, RELEASE_FOLDER, ReleaseError};
 use api::{Digest, Release};
-use flate2::bufread::GzDecoder;
 
-use crate::digest::Measure;
 use crate::oci::{
-    DOCUMENT_LIMIT, DocumentError, ImageConfig, LAYER_GZIP_TYPE, LAYER_TYPE, Manifest, Mismatch,
+    CONFIG_TYPE, DOCKER_CONFIG_TYPE, DOCUMENT_LIMIT, DocumentError, ImageConfig, LAYER_GZIP_TYPE,
+    LAYER_TYPE, Manifest, Mismatch,
 };
 
-/// Most files and folders in the layer of a product image.
-const ENTRY_LIMIT: usize = 4 * OPERATION_LIMIT;
 /// Longest path in the layer, in bytes: what a plain tar header holds.
 const PATH_LIMIT: usize = 100;
-/// What the tar adds to the files at most: headers, padding and its end.
-const TAR_OVERHEAD: u64 = (ENTRY_LIMIT as u64 + 20) * 1024;
+
+pub use chart::ChartError;
+pub(crate) use chart::check_all as check_charts;
 
 /// A release with the files that its components name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +49,25 @@ pub enum ContentError {
     /// Larger than a product image may be.
     #[error("it is larger than the {PRODUCT_IMAGE_LIMIT} bytes of a product image")]
     TooLarge,
+    /// A file whose length passes what a product image may be.
+    #[error("its layer holds '{0}', with which it is larger than {PRODUCT_IMAGE_LIMIT} bytes")]
+    FileTooLarge(String),
     /// Its layer cannot be read.
-    #[error("its layer cannot be read")]
-    Layer(#[source] io::Error),
+    #[error("its layer cannot be read {place}")]
+    Layer {
+        /// `at its begin`, `after 'release/release.yaml'`.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A chart is none, or a trap for whoever unpacks it.
+    #[error("'{path}' is no chart")]
+    Chart {
+        /// Below the release's folder.
+        path: String,
+        /// Why.
+        source: ChartError,
+    },
     /// It holds what no product image holds, or lacks what each has.
     #[error("it is no product image: {0}")]
     NotProduct(String),
@@ -92,6 +107,10 @@ pub fn check_manifest(manifest: &Manifest) -> Result<(), ContentError> {
     if manifest.artifact_type.is_some() {
         return Err(ContentError::NotProduct("it is an artifact, not an image".to_owned()));
     }
+    if ![CONFIG_TYPE, DOCKER_CONFIG_TYPE].contains(&manifest.config.media_type.as_str()) {
+        let kind = api::text::line(&manifest.config.media_type, 128);
+        return Err(ContentError::NotProduct(format!("its config is of type '{kind}'")));
+    }
     if layer.media_type != LAYER_TYPE && layer.media_type != LAYER_GZIP_TYPE {
         let kind = api::text::line(&layer.media_type, 128);
         return Err(ContentError::NotProduct(format!("its layer is of type '{kind}'")));
@@ -122,116 +141,35 @@ impl ReleaseContent {
         let [diff_id] = &config.rootfs.diff_ids[..] else {
             return Err(ContentError::NotProduct("its config does not name one layer".to_owned()));
         };
-        let mut files = if manifest.layers[0].media_type == LAYER_GZIP_TYPE {
-            let mut packed = GzDecoder::new(layer);
-            let files = read_layer(&mut packed, diff_id)?;
-            // Whatever follows the first member would be content to some readers and not to others.
-            if !packed.into_inner().is_empty() {
-                let extra = "bytes follow its packed layer".to_owned();
-                return Err(ContentError::NotProduct(extra));
-            }
-            files
-        } else {
-            read_layer(layer, diff_id)?
-        };
+        let packed = manifest.layers[0].media_type == LAYER_GZIP_TYPE;
+        let mut files = layer::read(layer, packed, diff_id)?;
         let yaml = files
             .remove(RELEASE_FILE)
             .ok_or_else(|| ContentError::NotProduct(format!("it has no {RELEASE_FILE}")))?;
         let release = Release::parse(&yaml)?;
-        for (_, component) in release.components() {
-            let path = component.path();
-            if !files.contains_key(path) {
-                let name = &component.name;
-                return Err(ContentError::NotProduct(format!(
-                    "component '{name}' names {}, which it does not hold",
-                    api::text::line(path, 128)
-                )));
-            }
-        }
+        check_files(&release, &files)?;
+        check_charts(&files)?;
         Ok(Self { digest, release, files })
     }
 }
 
-/// Reads every file of the layer, and gives them only if the whole tar has its digest.
-fn read_layer(
-    reader: impl Read,
-    diff_id: &Digest,
-) -> Result<BTreeMap<String, Vec<u8>>, ContentError> {
-    let limit = PRODUCT_IMAGE_LIMIT + TAR_OVERHEAD;
-    let mut measured =
-        MeasuredReader { inner: reader.take(limit + 1), measure: Measure::default() };
-    let result = read_entries(&mut measured);
-    if measured.measure.length() > limit {
-        return Err(ContentError::TooLarge);
-    }
-    let files = result?;
-    // The digest is over all bytes, also over those after the end that the tar marks.
-    io::copy(&mut measured, &mut io::sink()).map_err(ContentError::Layer)?;
-    if measured.measure.length() > limit {
-        return Err(ContentError::TooLarge);
-    }
-    let found = measured.measure.digest();
-    if found != *diff_id {
-        let source = Mismatch::Digest { expected: diff_id.clone(), found };
-        return Err(ContentError::Mismatch { part: "unpacked layer", source });
-    }
-    Ok(files)
-}
-
-fn read_entries(reader: impl Read) -> Result<BTreeMap<String, Vec<u8>>, ContentError> {
-    let mut files = BTreeMap::new();
-    let mut left = PRODUCT_IMAGE_LIMIT;
-    let mut archive = tar::Archive::new(reader);
-    // Raw: extensions that rename or resize an entry are seen as entries, and refused.
-    let entries = archive.entries().map_err(ContentError::Layer)?.raw(true);
-    for (number, entry) in entries.enumerate() {
-        let entry = entry.map_err(ContentError::Layer)?;
-        if number >= ENTRY_LIMIT {
-            let many = format!("its layer has more than {ENTRY_LIMIT} entries");
-            return Err(ContentError::NotProduct(many));
-        }
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let kind = entry.header().entry_type();
-        if kind.is_dir() && is_release_folder(&path) {
-            continue;
-        }
-        let name = path
-            .strip_prefix(RELEASE_FOLDER)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .filter(|name| *name == RELEASE_FILE || is_release_path(name));
-        let (true, Some(name)) = (kind.is_file(), name) else {
-            let path = api::text::line(&path, 128);
-            return Err(ContentError::NotProduct(format!("its layer holds '{path}'")));
-        };
-        let size = entry.header().size().map_err(ContentError::Layer)?;
-        left = left.checked_sub(size).ok_or(ContentError::TooLarge)?;
-        let mut bytes = Vec::new();
-        entry.take(size).read_to_end(&mut bytes).map_err(ContentError::Layer)?;
-        if bytes.len() as u64 != size {
-            return Err(ContentError::Layer(io::ErrorKind::UnexpectedEof.into()));
-        }
-        if files.insert(name.to_owned(), bytes).is_some() {
-            let twice = format!("its layer holds '{name}' twice");
-            return Err(ContentError::NotProduct(twice));
+/// Checks that the files are those that components name, all of them and no other.
+fn check_files(release: &Release, files: &BTreeMap<String, Vec<u8>>) -> Result<(), ContentError> {
+    for (_, component) in release.components() {
+        let path = component.path();
+        if !files.contains_key(path) {
+            let name = api::text::line(&component.name, 128);
+            return Err(ContentError::NotProduct(format!(
+                "component '{name}' names {}, which it does not hold",
+                api::text::line(path, 128)
+            )));
         }
     }
-    Ok(files)
-}
-
-fn is_release_folder(path: &str) -> bool {
-    let rest = path.strip_prefix(RELEASE_FOLDER).unwrap_or(path);
-    matches!(rest, "/" | "/charts/" | "/manifests/")
-}
-
-struct MeasuredReader<R> {
-    inner: R,
-    measure: Measure,
-}
-
-impl<R: Read> Read for MeasuredReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.measure.update(&buffer[..n]);
-        Ok(n)
+    let unnamed = |path: &&String| release.components().all(|(_, c)| c.path() != path.as_str());
+    match files.keys().find(unnamed) {
+        None => Ok(()),
+        Some(path) => Err(ContentError::NotProduct(format!(
+            "its layer holds '{path}', which no component names"
+        ))),
     }
 }

@@ -96,6 +96,41 @@ impl<W: Write> Write for Measured<W> {
     }
 }
 
+/// A reader that measures what passes through it.
+#[derive(Debug)]
+pub struct MeasuredReader<R> {
+    inner: R,
+    measure: Measure,
+}
+
+impl<R> MeasuredReader<R> {
+    /// Measures what is read from `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, measure: Measure::default() }
+    }
+
+    /// How many bytes were read so far.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.measure.length()
+    }
+
+    /// The digest and the length of what was read.
+    #[must_use]
+    pub fn finish(self) -> (Digest, u64) {
+        let length = self.measure.length();
+        (self.measure.digest(), length)
+    }
+}
+
+impl<R: Read> Read for MeasuredReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.measure.update(&buffer[..n]);
+        Ok(n)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

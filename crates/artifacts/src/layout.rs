@@ -2,12 +2,12 @@
 //! blobs, each with a limit and a digest. Knows nothing of packages and registries.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use api::{Digest, ImageRef};
 
+use crate::beneath::{self, BeneathError};
 use crate::build::layout::{BLOBS, INDEX_FILE, LAYOUT_FILE};
 use crate::content::{ContentError, ReleaseContent, check_manifest};
 use crate::oci::{
@@ -125,14 +125,14 @@ impl Layout {
             let path = path.to_owned();
             move |source| LayoutError::Document { path, source }
         };
-        let version: Version = serde_json::from_slice(&read(&path)?)
+        let version: Version = serde_json::from_slice(&read(folder, LAYOUT_FILE)?)
             .map_err(DocumentError::Malformed)
             .map_err(document(&path))?;
         if version.image_layout_version != "1.0.0" {
             return Err(rule(&path, "its version is not 1.0.0".to_owned()));
         }
         let path = folder.join(INDEX_FILE);
-        let index = Index::parse(&read(&path)?).map_err(document(&path))?;
+        let index = Index::parse(&read(folder, INDEX_FILE)?).map_err(document(&path))?;
         let mut layout = Self { folder: folder.to_owned(), images: BTreeMap::new() };
         let mut left = MANIFESTS_LIMIT;
         for descriptor in index.manifests {
@@ -171,7 +171,7 @@ impl Layout {
     /// Where a blob is.
     #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(BLOBS).join(digest.hex())
+        self.folder.join(blob_name(digest))
     }
 
     /// The checked bytes of a small blob.
@@ -184,7 +184,7 @@ impl Layout {
             let reason = format!("it has {} bytes, {limit} are allowed", descriptor.size);
             return Err(LayoutError::Rule { path, reason });
         }
-        let bytes = read_limited(&path, descriptor.size)?;
+        let bytes = read_limited(&self.folder, &blob_name(&descriptor.digest), descriptor.size)?;
         match descriptor.verify(&bytes) {
             Ok(()) => Ok(bytes),
             Err(source) => Err(LayoutError::Changed { path, source }),
@@ -197,12 +197,11 @@ impl Layout {
     /// When it is missing, no regular file, or too short or long.
     pub fn check_blob(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
         let path = self.blob_path(&descriptor.digest);
-        let metadata = std::fs::symlink_metadata(&path).map_err(|e| failed(&path, e))?;
-        if !metadata.is_file() {
-            return Err(LayoutError::Rule { path, reason: "it is no regular file".to_owned() });
-        }
-        if metadata.len() != descriptor.size {
-            let source = Mismatch::Size { expected: descriptor.size, found: metadata.len() };
+        let name = blob_name(&descriptor.digest);
+        let length =
+            beneath::length(&self.folder, &name).map_err(|e| unopened(&self.folder, &name, e))?;
+        if length != descriptor.size {
+            let source = Mismatch::Size { expected: descriptor.size, found: length };
             return Err(LayoutError::Changed { path, source });
         }
         Ok(())
@@ -239,21 +238,35 @@ impl Layout {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {
-    read_limited(path, DOCUMENT_LIMIT)
+/// The path of a blob below its layout.
+fn blob_name(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>, LayoutError> {
+    read_limited(folder, name, DOCUMENT_LIMIT)
 }
 
 /// Reads a file, at most one byte more than `limit`: the reader's own check refuses it then.
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, LayoutError> {
+fn read_limited(folder: &Path, name: &str, limit: u64) -> Result<Vec<u8>, LayoutError> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| failed(path, e))?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| failed(path, e))?;
+    let (file, _) = beneath::open(folder, name).map_err(|e| unopened(folder, name, e))?;
+    let read = file.take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|e| failed(folder.join(name), e))?;
     Ok(bytes)
 }
 
-fn failed(path: &Path, source: io::Error) -> LayoutError {
+fn unopened(folder: &Path, name: &str, error: BeneathError) -> LayoutError {
+    let path = folder.join(name);
+    match error {
+        BeneathError::Io(source) => failed(path, source),
+        refused => LayoutError::Rule { path, reason: refused.to_string() },
+    }
+}
+
+fn failed(path: PathBuf, source: io::Error) -> LayoutError {
     match source.kind() {
-        io::ErrorKind::NotFound => LayoutError::Missing(path.to_owned()),
-        _ => LayoutError::Io { path: path.to_owned(), source },
+        io::ErrorKind::NotFound => LayoutError::Missing(path),
+        _ => LayoutError::Io { path, source },
     }
 }

@@ -5,6 +5,8 @@
 //! is parsed and a digest before it is used. This crate has no Kubernetes client and knows no
 //! cluster.
 
+mod archive;
+mod beneath;
 pub mod build;
 pub mod content;
 pub mod digest;
@@ -12,4 +14,5 @@ pub mod layout;
 pub mod oci;
 pub mod package;
 pub mod registry;
+mod signature;
 pub mod sync;

@@ -1,10 +1,18 @@
 //! Decides what an OCI document is: descriptors, image manifests, indexes and configurations, and
 //! which of them are refused. Knows nothing of where a document was read.
 
+mod check;
+mod descriptor;
+
 use std::collections::BTreeMap;
 
 use api::Digest;
 use serde::{Deserialize, Serialize};
+
+pub use check::{DocumentError, check};
+pub use descriptor::{Descriptor, Mismatch, Platform};
+
+use check::{check_descriptor, once};
 
 /// Media type of an image manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -12,6 +20,8 @@ pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Media type of an image's configuration.
 pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+/// Media type of an image's configuration as Docker writes it.
+pub const DOCKER_CONFIG_TYPE: &str = "application/vnd.docker.container.image.v1+json";
 /// Media type of a layer, a plain tar.
 pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Media type of a layer, a tar packed with gzip.
@@ -46,135 +56,6 @@ pub const DOCUMENT_LIMIT: u64 = 4 * 1024 * 1024;
 pub const INDEX_LIMIT: usize = 1024;
 /// Most layers in one image.
 pub const LAYER_LIMIT: usize = 256;
-
-/// Why a document is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum DocumentError {
-    /// Longer than [`DOCUMENT_LIMIT`].
-    #[error("the document has {0} bytes, more than the {DOCUMENT_LIMIT} that are read")]
-    TooLong(u64),
-    /// No JSON of the expected form.
-    #[error("the document is malformed")]
-    Malformed(#[source] serde_json::Error),
-    /// It could be read as two things.
-    #[error("the document is ambiguous: it holds both manifests and layers or a config")]
-    Ambiguous,
-    /// What it says of itself is not what it was given as.
-    #[error("the document says it is '{said}', but it was given as '{given}'")]
-    MediaType {
-        /// By the document.
-        said: String,
-        /// By the descriptor or the registry.
-        given: String,
-    },
-    /// Not of the expected kind.
-    #[error("'{0}' is not an image manifest")]
-    NotAnImage(String),
-    /// A rule is broken.
-    #[error("the document breaks a rule: {0}")]
-    Rule(String),
-}
-
-/// What names a blob.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Descriptor {
-    /// What the blob is.
-    pub media_type: String,
-    /// Of its bytes.
-    pub digest: Digest,
-    /// In bytes.
-    pub size: u64,
-    /// Of an image in an index.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
-    /// Of an artifact in an index.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-    /// For people and tools.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-impl Descriptor {
-    /// Names bytes in memory.
-    #[must_use]
-    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
-        Self::new(media_type, crate::digest::of(bytes), bytes.len() as u64)
-    }
-
-    /// Names a blob whose digest and size are known.
-    #[must_use]
-    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        Self {
-            media_type: media_type.to_owned(),
-            digest,
-            size,
-            platform: None,
-            artifact_type: None,
-            annotations: BTreeMap::new(),
-        }
-    }
-
-    /// Checks that bytes are the ones that the descriptor names.
-    ///
-    /// # Errors
-    /// When their number or their digest is another.
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), Mismatch> {
-        self.verify_measured(&crate::digest::of(bytes), bytes.len() as u64)
-    }
-
-    /// The same for bytes that were measured while they streamed by.
-    ///
-    /// # Errors
-    /// When their number or their digest is another.
-    pub fn verify_measured(&self, found: &Digest, size: u64) -> Result<(), Mismatch> {
-        if size != self.size {
-            return Err(Mismatch::Size { expected: self.size, found: size });
-        }
-        if *found != self.digest {
-            let (expected, found) = (self.digest.clone(), found.clone());
-            return Err(Mismatch::Digest { expected, found });
-        }
-        Ok(())
-    }
-}
-
-/// Bytes are not the ones that a descriptor names.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
-    /// Too few or too many.
-    #[error("{found} bytes instead of {expected}")]
-    Size {
-        /// As the descriptor says.
-        expected: u64,
-        /// As they are.
-        found: u64,
-    },
-    /// Other ones.
-    #[error("the bytes have digest {found} instead of {expected}")]
-    Digest {
-        /// As the descriptor says.
-        expected: Digest,
-        /// As they are.
-        found: Digest,
-    },
-}
-
-/// On what an image runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platform {
-    /// As Go names it.
-    pub architecture: String,
-    /// As Go names it.
-    pub os: String,
-}
-
-impl Default for Platform {
-    fn default() -> Self {
-        Self { architecture: ARCHITECTURE.to_owned(), os: OS.to_owned() }
-    }
-}
 
 /// An image manifest, or that of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +105,7 @@ impl Manifest {
         if manifest.layers.len() > LAYER_LIMIT {
             return Err(DocumentError::Rule(format!("more than {LAYER_LIMIT} layers")));
         }
+        manifest.blobs().try_for_each(check_descriptor)?;
         Ok(manifest)
     }
 
@@ -257,6 +139,7 @@ impl Index {
         if index.manifests.len() > INDEX_LIMIT {
             return Err(DocumentError::Rule(format!("more than {INDEX_LIMIT} images")));
         }
+        index.manifests.iter().try_for_each(check_descriptor)?;
         Ok(index)
     }
 }
@@ -285,47 +168,7 @@ impl ImageConfig {
     /// # Errors
     /// When it is too long or malformed.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        limit(bytes)?;
+        once(bytes)?;
         serde_json::from_slice(bytes).map_err(DocumentError::Malformed)
-    }
-}
-
-/// Checks what is common to manifests and indexes: length, one meaning only, one media type only.
-///
-/// # Errors
-/// When one of them does not hold.
-pub fn check(bytes: &[u8], given: &str) -> Result<(), DocumentError> {
-    // A member that stands twice is refused by the reader, so each can be read in one way only.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Shape {
-        schema_version: u32,
-        media_type: Option<String>,
-        manifests: Option<serde::de::IgnoredAny>,
-        layers: Option<serde::de::IgnoredAny>,
-        config: Option<serde::de::IgnoredAny>,
-        fs_layers: Option<serde::de::IgnoredAny>,
-    }
-    limit(bytes)?;
-    let shape: Shape = serde_json::from_slice(bytes).map_err(DocumentError::Malformed)?;
-    if shape.schema_version != 2 || shape.fs_layers.is_some() {
-        return Err(DocumentError::Rule("its schemaVersion is not 2".to_owned()));
-    }
-    if shape.manifests.is_some() && (shape.layers.is_some() || shape.config.is_some()) {
-        return Err(DocumentError::Ambiguous);
-    }
-    match shape.media_type {
-        Some(said) if said != given => Err(DocumentError::MediaType {
-            said: api::text::line(&said, 128),
-            given: api::text::line(given, 128),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn limit(bytes: &[u8]) -> Result<(), DocumentError> {
-    match bytes.len() as u64 {
-        long if long > DOCUMENT_LIMIT => Err(DocumentError::TooLong(long)),
-        _ => Ok(()),
     }
 }

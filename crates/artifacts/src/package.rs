@@ -1,23 +1,35 @@
 //! Decides whether an extracted folder is a whole and unchanged core package, and what it holds.
 //! Knows nothing of where its artifacts go.
 
+mod added;
+mod error;
 mod machine;
+mod rules;
+mod signature;
 mod sums;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use api::Digest;
 use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
-use api::{Digest, ImageRef};
 
+pub use added::AddedError;
+pub(crate) use added::check_added;
+pub use error::PackageError;
+pub use signature::UntrustedError;
+
+use crate::beneath;
+use crate::build::layout::INDEX_FILE;
 use crate::build::package::SUMS_FILE;
 use crate::content::ReleaseContent;
-use crate::digest::{CHUNK, Measure};
-use crate::layout::{Layout, LayoutError, LayoutImage};
-use machine::machine;
+use crate::digest::{self, CHUNK, Measure};
+use crate::layout::{Layout, LayoutImage};
+use crate::oci::DOCUMENT_LIMIT;
 use sums::read_sums;
+
+pub use sums::parse as parse_sums;
 
 /// The script that a user starts.
 pub const UPGRADE_SCRIPT: &str = "upgrade.sh";
@@ -29,61 +41,8 @@ pub const DEPLOY: &str = "deploy";
 pub const IMAGES: &str = "images";
 /// Folder of the plugin packages.
 pub const PLUGINS: &str = "plugins";
-/// What the file of a plugin package ends with.
-const PLUGIN_SUFFIX: &str = ".tgz";
 /// Most files that `SHA256SUMS` names.
 const FILE_LIMIT: usize = 16 * 1024;
-
-/// Why a package is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PackageError {
-    /// The folder is not an extracted core package.
-    #[error("{folder} is not an extracted core package: {missing} is missing")]
-    NotPackage {
-        /// Which folder.
-        folder: PathBuf,
-        /// What each core package has.
-        missing: String,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {path}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file that the package names is not there.
-    #[error("{0} is missing: the package was not extracted completely")]
-    Missing(PathBuf),
-    /// A file is not as the package was made.
-    #[error("{path} was cut or changed: its SHA-256 is not the one in {SUMS_FILE}")]
-    Changed {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// For other machines.
-    #[error("{path} is for {found}, but this package must be for {expected}")]
-    Architecture {
-        /// Which file or image.
-        path: String,
-        /// As it says.
-        found: String,
-        /// As the caller needs it.
-        expected: String,
-    },
-    /// A rule is broken.
-    #[error("{path} is refused: {reason}")]
-    Rule {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Its layout is refused.
-    #[error("the images of the package are refused")]
-    Layout(#[from] LayoutError),
-}
 
 /// A plugin package that travels in a core package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,16 +75,23 @@ impl Package {
     /// # Errors
     /// When the folder is no package, or one that was cut, changed or made for other machines.
     pub fn open(folder: &Path, architecture: &str) -> Result<Self, PackageError> {
-        for name in [SUMS_FILE, UPGRADE_SCRIPT, PROGRAMS, IMAGES] {
-            if !folder.join(name).exists() {
-                let (folder, missing) = (folder.to_owned(), name.to_owned());
-                return Err(PackageError::NotPackage { folder, missing });
-            }
-        }
-        let sums = read_sums(&folder.join(SUMS_FILE))?;
+        let package = Self::read(folder)?;
+        rules::check_architecture(&package, architecture)?;
+        Ok(package)
+    }
+
+    /// The same for a package of machines of any architecture, which is not to run here.
+    ///
+    /// # Errors
+    /// When the folder is no package, or one that was cut or changed.
+    pub fn read(folder: &Path) -> Result<Self, PackageError> {
+        rules::check_shape(folder)?;
+        let sums = read_sums(folder)?;
         let layout = Layout::open(&folder.join(IMAGES))?;
         let only = |repository: &str| {
-            let mut found = layout.images().filter(|image| image.repository == repository);
+            let mut found = layout
+                .images()
+                .filter(|image| image.repository == repository && !image.is_signature());
             match (found.next(), found.next()) {
                 (Some(image), None) => Ok(image.name()),
                 (first, _) => Err(PackageError::Rule {
@@ -138,10 +104,10 @@ impl Package {
             }
         };
         let (product, operator) = (only(PRODUCT_IMAGE_REPOSITORY)?, only(CVO_REPOSITORY)?);
-        let plugins = plugins(folder, &sums)?;
+        let plugins = rules::plugins(folder, &sums)?;
         let package = Self { folder: folder.to_owned(), layout, plugins, sums, product, operator };
-        package.check_listed()?;
-        package.check_architecture(architecture)?;
+        rules::check_listed(&package)?;
+        package.read_listed(&format!("{IMAGES}/{INDEX_FILE}"), DOCUMENT_LIMIT)?;
         Ok(package)
     }
 
@@ -214,9 +180,7 @@ impl Package {
     /// # Errors
     /// Names the first file that is missing or has another length.
     pub fn check(&self) -> Result<(), PackageError> {
-        for name in self.sums.keys() {
-            regular(&self.folder.join(name))?;
-        }
+        self.size()?;
         for image in self.layout.images() {
             for blob in image.manifest.blobs() {
                 self.layout.check_blob(blob)?;
@@ -234,11 +198,12 @@ impl Package {
         let mut buffer = vec![0; CHUNK];
         for (name, expected) in &self.sums {
             let path = self.folder.join(name);
-            regular(&path)?;
-            let mut file = File::open(&path).map_err(|e| failed(&path, e))?;
+            let (mut file, _) = beneath::open(&self.folder, name)
+                .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
             let mut measure = Measure::default();
             loop {
-                let n = file.read(&mut buffer).map_err(|e| failed(&path, e))?;
+                let n =
+                    file.read(&mut buffer).map_err(|e| PackageError::reading(path.clone(), e))?;
                 if n == 0 {
                     break;
                 }
@@ -257,125 +222,54 @@ impl Package {
     /// # Errors
     /// Names the first file that is missing.
     pub fn size(&self) -> Result<u64, PackageError> {
-        self.sums.keys().try_fold(0, |sum, name| Ok(sum + regular(&self.folder.join(name))?))
+        self.sums.keys().try_fold(0, |sum: u64, name| {
+            let length = beneath::length(&self.folder, name)
+                .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
+            Ok(sum.saturating_add(length))
+        })
     }
 
-    /// What runs, what is applied and what is pushed must be under the sums; an administrator adds
-    /// plugins only.
-    fn check_listed(&self) -> Result<(), PackageError> {
-        let mut required = BTreeSet::from([UPGRADE_SCRIPT.to_owned()]);
-        required.insert(format!("{IMAGES}/{}", crate::build::layout::INDEX_FILE));
-        let mut open = vec![PROGRAMS.to_owned(), DEPLOY.to_owned()];
-        while let Some(name) = open.pop() {
-            let path = self.folder.join(&name);
-            if path.is_dir() {
-                open.extend(names(&path)?.into_iter().map(|inner| format!("{name}/{inner}")));
-            } else if path.exists() {
-                required.insert(name);
-            }
-            if required.len() + open.len() > FILE_LIMIT {
-                let reason = format!("it holds more than {FILE_LIMIT} files");
-                return Err(PackageError::Rule { path: self.folder.clone(), reason });
-            }
-        }
-        for image in self.layout.images() {
-            let blobs = image.manifest.blobs().chain([&image.descriptor]);
-            let path = |d: &crate::oci::Descriptor| {
-                format!("{IMAGES}/{}/{}", crate::build::layout::BLOBS, d.digest.hex())
-            };
-            required.extend(blobs.map(path));
-        }
-        match required.into_iter().find(|name| !self.sums.contains_key(name)) {
-            None => Ok(()),
-            Some(name) => Err(PackageError::Rule {
-                path: self.folder.join(&name),
-                reason: format!("{SUMS_FILE} does not name it"),
-            }),
-        }
+    /// How many files `SHA256SUMS` names.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sums.len()
     }
 
-    fn check_architecture(&self, expected: &str) -> Result<(), PackageError> {
-        let other = |path: String, found: &str| {
-            let (found, expected) = (api::text::line(found, 64), expected.to_owned());
-            Err(PackageError::Architecture { path, found, expected })
+    /// The files directly in one of the package's folders that `SHA256SUMS` names, sorted, as
+    /// [`Self::read_listed`] takes them.
+    pub fn listed_in(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let inside = move |name: &&str| {
+            let rest = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|rest| !rest.contains('/'))
         };
-        for name in names(&self.folder.join(PROGRAMS))? {
-            let path = self.folder.join(PROGRAMS).join(name);
-            match machine(&path)? {
-                Some(found) if found != expected => {
-                    return other(path.display().to_string(), found);
-                }
-                _ => {}
-            }
-        }
-        for image in self.layout.images() {
-            match self.layout.config(image)? {
-                Some(config) if config.architecture != expected => {
-                    return other(image.name(), &config.architecture);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.sums.keys().map(String::as_str).filter(inside)
     }
-}
 
-fn plugins(
-    folder: &Path,
-    sums: &BTreeMap<String, Digest>,
-) -> Result<Vec<PluginFile>, PackageError> {
-    let plugins = folder.join(PLUGINS);
-    let mut found = Vec::new();
-    if plugins.exists() {
-        for name in names(&plugins)? {
-            let Some(stem) = name.strip_suffix(PLUGIN_SUFFIX) else { continue };
-            let path = plugins.join(&name);
-            let size = regular(&path)?;
-            if format!("x/{stem}").parse::<ImageRef>().is_err() || stem.contains([':', '@', '/']) {
-                let reason = "its name cannot be one in a registry: a-z, 0-9, '.', '_', '-' only";
-                return Err(PackageError::Rule { path, reason: reason.to_owned() });
-            }
-            let digest = sums.get(&format!("{PLUGINS}/{name}")).cloned();
-            found.push(PluginFile { stem: stem.to_owned(), path, size, digest });
-        }
-    }
-    Ok(found)
-}
-
-/// Names in a folder, sorted; names that are not UTF-8 are none of ours.
-fn names(folder: &Path) -> Result<BTreeSet<String>, PackageError> {
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| failed(folder, e))? {
-        let entry = entry.map_err(|e| failed(folder, e))?;
-        match entry.file_name().into_string() {
-            Ok(name) => names.insert(name),
-            Err(name) => {
-                let path = folder.join(name);
-                let reason = "its name is not UTF-8".to_owned();
-                return Err(PackageError::Rule { path, reason });
-            }
+    /// The bytes of a file by its path below the package (`deploy/20-rbac.yaml`), which are those
+    /// that the package was made with.
+    ///
+    /// # Errors
+    /// When `SHA256SUMS` does not name the file, or it is missing, changed, no regular file or
+    /// longer than `limit` bytes.
+    pub fn read_listed(&self, name: &str, limit: u64) -> Result<Vec<u8>, PackageError> {
+        let path = self.folder.join(name);
+        let rule = |reason| Err(PackageError::Rule { path: path.clone(), reason });
+        let Some(expected) = self.sums.get(name) else {
+            return rule(format!("{SUMS_FILE} does not name it"));
         };
-        if names.len() > FILE_LIMIT {
-            let reason = format!("it holds more than {FILE_LIMIT} files");
-            return Err(PackageError::Rule { path: folder.to_owned(), reason });
+        let (file, length) = beneath::open(&self.folder, name)
+            .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
+        let mut bytes = Vec::new();
+        if length <= limit {
+            let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+            read.map_err(|e| PackageError::reading(path.clone(), e))?;
         }
-    }
-    Ok(names)
-}
-
-/// The length of a regular file; links are not followed.
-fn regular(path: &Path) -> Result<u64, PackageError> {
-    let metadata = std::fs::symlink_metadata(path).map_err(|e| failed(path, e))?;
-    if !metadata.is_file() {
-        let reason = "it is no regular file".to_owned();
-        return Err(PackageError::Rule { path: path.to_owned(), reason });
-    }
-    Ok(metadata.len())
-}
-
-fn failed(path: &Path, source: io::Error) -> PackageError {
-    match source.kind() {
-        io::ErrorKind::NotFound => PackageError::Missing(path.to_owned()),
-        _ => PackageError::Io { path: path.to_owned(), source },
+        if length.max(bytes.len() as u64) > limit {
+            return rule(format!("it is longer than {limit} bytes"));
+        }
+        match digest::of(&bytes) == *expected {
+            true => Ok(bytes),
+            false => Err(PackageError::Changed { path }),
+        }
     }
 }

@@ -1,25 +1,27 @@
 //! Decides how one OCI registry is asked: what is there, under which digest, and whether the bytes
 //! that come are the ones that were named. Knows nothing of packages and of what is copied.
 
+mod accounts;
+mod answer;
 mod auth;
 mod call;
 mod error;
 mod pieces;
 mod retry;
+mod settings;
 mod transport;
 mod upload;
-
-use std::collections::BTreeSet;
-use std::fmt;
-use std::time::Duration;
 
 use api::Digest;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 
+pub use accounts::{AccountError, account_of};
+pub use auth::token_realm;
 pub use error::RegistryError;
 pub use pieces::BlobSource;
 pub use retry::Retry;
+pub use settings::{Credentials, Settings};
 pub use upload::Mount;
 
 use call::{Call, Payload, Scope};
@@ -28,60 +30,10 @@ use crate::content::{ReleaseContent, check_manifest};
 use crate::digest;
 use crate::oci::{self, DOCUMENT_LIMIT, DOCUMENT_TYPES, Descriptor, Manifest};
 
-/// Time for a request whose answer is small.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Where a registry says which digest it gave to a document.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 /// Longest way over other addresses to a blob.
 const REDIRECT_LIMIT: usize = 3;
-
-/// User name and password of an account; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The account.
-    pub username: String,
-    /// Its password.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials")
-    }
-}
-
-/// How a registry is reached.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Host and port; always over TLS.
-    pub address: String,
-    /// Certificates to trust (PEM), and no others; without them those of the machine.
-    pub ca: Option<Vec<u8>>,
-    /// The account, where one is needed.
-    pub credentials: Option<Credentials>,
-    /// Hosts (`host` or `host:port`) beside the registry's own that may give out its tokens.
-    pub token_hosts: BTreeSet<String>,
-    /// How often and after what time something is tried again.
-    pub retry: Retry,
-    /// After what time without an answer, or without a byte, a request has failed. A blob that is
-    /// pulled, or stored after it was sent, may take ten times that.
-    pub patience: Duration,
-}
-
-impl Settings {
-    /// Those of a registry without password, with the certificates of the machine.
-    #[must_use]
-    pub fn new(address: &str) -> Self {
-        Self {
-            address: address.to_owned(),
-            ca: None,
-            credentials: None,
-            token_hosts: BTreeSet::new(),
-            retry: Retry::default(),
-            patience: ANSWER_TIME,
-        }
-    }
-}
 
 /// One registry. Copies share connections and tokens.
 #[derive(Debug, Clone)]
@@ -138,6 +90,14 @@ impl Registry {
     pub async fn resolve(&self, repository: &str, tag: &str) -> Result<Digest, RegistryError> {
         let name = format!("{repository}:{tag}");
         Ok(self.document(repository, tag, &name, None).await?.digest)
+    }
+
+    /// What a tag names now. The bytes are hashed here.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub async fn tagged(&self, repository: &str, tag: &str) -> Result<Document, RegistryError> {
+        self.document(repository, tag, &format!("{repository}:{tag}"), None).await
     }
 
     /// A manifest or index by its digest.

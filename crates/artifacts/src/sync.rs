@@ -9,18 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Digest;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use check::{Missing, check};
 pub use plan::{Artifact, Plan, PlanError};
 
-use crate::oci::MANIFEST_TYPE;
-use crate::registry::{Mount, Registry, RegistryError};
+use crate::registry::{BlobSource, Mount, Registry, RegistryError};
 use plan::Blob;
 
 /// How many blobs are sent at a time where the caller has no wish.
 pub const PARALLEL: usize = 6;
+
+/// In how many repositories one blob is looked for at a time.
+const LOOKS: usize = 8;
 
 /// What happened to a blob or an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ pub struct Report {
     pub artifacts: usize,
     /// How many of them are there now and were not whole before.
     pub uploaded: usize,
-    /// How many bytes of blobs were sent for that.
+    /// How many bytes of blobs were sent, also for artifacts that are not whole yet.
     pub uploaded_bytes: u64,
     /// How many were there already.
     pub unchanged: usize,
@@ -119,7 +120,7 @@ pub struct Report {
 struct Outcome {
     digest: Digest,
     sent: u64,
-    changed: bool,
+    changed: BTreeSet<String>,
     failed: BTreeMap<String, Arc<RegistryError>>,
 }
 
@@ -135,7 +136,7 @@ pub async fn sync(
 ) -> Result<Report, RegistryError> {
     registry.sign_in().await?;
     let blobs = plan.blobs();
-    let bytes = blobs.iter().map(|blob| blob.source.size).sum();
+    let bytes = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.source.size));
     let artifacts = plan.artifacts.len();
     progress.tell(Event::Begun { artifacts, blobs: blobs.len(), bytes });
     let mut report = Report { artifacts, ..Report::default() };
@@ -146,18 +147,16 @@ pub async fn sync(
     });
     for outcome in bounded(copies, parallel).await {
         report.uploaded_bytes += outcome.sent;
-        if outcome.changed {
-            changed.insert(outcome.digest.clone());
-        }
+        let digest = &outcome.digest;
+        changed.extend(outcome.changed.into_iter().map(|to| (to, digest.clone())));
         for (repository, error) in outcome.failed {
             failed.insert((repository, outcome.digest.clone()), error);
         }
     }
     let pushes = plan.artifacts.into_iter().map(|artifact| {
-        let fault = artifact.blobs.iter().find_map(|blob| {
-            failed.get(&(artifact.repository.clone(), blob.digest.clone())).cloned()
-        });
-        let new_blob = artifact.blobs.iter().any(|blob| changed.contains(&blob.digest));
+        let place = |blob: &BlobSource| (artifact.repository.clone(), blob.digest.clone());
+        let fault = artifact.blobs.iter().find_map(|blob| failed.get(&place(blob)).cloned());
+        let new_blob = artifact.blobs.iter().any(|blob| changed.contains(&place(blob)));
         let (registry, progress) = (registry.clone(), Arc::clone(&progress));
         async move {
             let name = artifact.name();
@@ -183,56 +182,69 @@ pub async fn sync(
     Ok(report)
 }
 
-/// Runs all, at most `parallel` at a time, on all threads.
-async fn bounded<T, F>(all: impl Iterator<Item = F>, parallel: usize) -> Vec<T>
+/// Runs all, at most `parallel` at a time, on all threads. They begin in their order, so that the
+/// largest blobs go first.
+async fn bounded<T, F>(mut all: impl Iterator<Item = F>, parallel: usize) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(parallel.max(1)));
-    let mut tasks = JoinSet::new();
-    for one in all {
-        let slots = Arc::clone(&slots);
-        tasks.spawn(async move {
-            // Never closed, so there always is a slot in the end.
-            let _slot = slots.acquire_owned().await;
-            one.await
-        });
+    let (mut tasks, mut ended) = (JoinSet::new(), Vec::new());
+    loop {
+        while tasks.len() < parallel.max(1)
+            && let Some(one) = all.next()
+        {
+            tasks.spawn(one);
+        }
+        match tasks.join_next().await {
+            Some(Ok(value)) => ended.push(value),
+            // No task is ever cancelled.
+            Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            None => return ended,
+        }
     }
-    tasks.join_all().await
 }
 
 async fn copy_blob(blob: &Blob, registry: &Registry, progress: Arc<dyn Progress>) -> Outcome {
     let source = &blob.source;
     let digest = source.digest.clone();
-    let mut outcome =
-        Outcome { digest: digest.clone(), sent: 0, changed: false, failed: BTreeMap::new() };
+    let (changed, failed) = (BTreeSet::new(), BTreeMap::new());
+    let mut outcome = Outcome { digest: digest.clone(), sent: 0, changed, failed };
     let (mut from, mut missing) = (None, Vec::new());
-    for repository in &blob.repositories {
-        match registry.has_blob(repository, &digest, source.size).await {
+    let looks = blob.repositories.iter().cloned().map(|repository| {
+        let (registry, source) = (registry.clone(), source.clone());
+        async move {
+            let found = registry.has_blob(&repository, &source.digest, source.size).await;
+            (repository, found)
+        }
+    });
+    let mut looks = bounded(looks, LOOKS).await;
+    looks.sort_by(|one, other| one.0.cmp(&other.0));
+    for (repository, found) in looks {
+        match found {
             Ok(true) => from = Some(repository),
             Ok(false) => missing.push(repository),
             Err(error) => {
-                outcome.failed.insert(repository.clone(), Arc::new(error));
+                outcome.failed.insert(repository, Arc::new(error));
             }
         }
     }
     for repository in missing {
-        outcome.changed = true;
-        match provide(blob, repository, from, registry, &progress).await {
+        match provide(blob, &repository, from.as_ref(), registry, &progress).await {
             Ok(Fate::Sent) => outcome.sent += source.size,
             Ok(Fate::Present | Fate::Mounted) => {}
             Err(error) => {
-                outcome.failed.insert(repository.clone(), Arc::new(error));
+                outcome.failed.insert(repository, Arc::new(error));
                 continue;
             }
         }
+        outcome.changed.insert(repository.clone());
         from = Some(repository);
     }
     if outcome.failed.is_empty() {
-        let fate = match (outcome.changed, outcome.sent) {
-            (false, _) => Fate::Present,
-            (true, 0) if source.size > 0 => Fate::Mounted,
+        let fate = match (outcome.changed.is_empty(), outcome.sent) {
+            (true, _) => Fate::Present,
+            (false, 0) if source.size > 0 => Fate::Mounted,
             _ => Fate::Sent,
         };
         progress.tell(Event::Blob { blob: digest, size: source.size, fate });
@@ -276,7 +288,7 @@ async fn push_artifact(
     if found.as_ref() == Some(&artifact.digest) {
         return Ok(if new_blob { Fate::Sent } else { Fate::Present });
     }
-    let Artifact { repository, tag, manifest, .. } = artifact;
-    registry.push_manifest(repository, tag, MANIFEST_TYPE, manifest).await?;
+    let Artifact { repository, tag, media_type, manifest, .. } = artifact;
+    registry.push_manifest(repository, tag, media_type, manifest).await?;
     Ok(Fate::Sent)
 }

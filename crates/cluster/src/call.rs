@@ -64,28 +64,17 @@ impl From<kube::Error> for CallError {
             kube::Error::SerdeError(error) => {
                 Self::Unexpected(api::text::line(&error.to_string(), 256))
             }
-            other => Self::Unavailable(api::text::line(&chain(&other), 512)),
+            // What such a program prints, and is called with, may be a credential.
+            kube::Error::Auth(kube::client::AuthError::AuthExecRun { out, .. }) => {
+                let what = "the program of the kubeconfig that gives the credentials failed";
+                Self::Unauthorized(format!("{what} ({})", out.status))
+            }
+            other => Self::Unavailable(api::text::line(&api::failure::chain(&other), 512)),
         }
     }
 }
 
-/// The whole chain of an error on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn of_status(status: &kube::core::Status) -> CallError {
+pub(crate) fn of_status(status: &kube::core::Status) -> CallError {
     let message = api::text::line(&status.message, 512);
     match status.code {
         401 => CallError::Unauthorized(message),

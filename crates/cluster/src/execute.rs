@@ -9,6 +9,8 @@ mod objects;
 mod platform;
 mod prune;
 mod record;
+mod revision;
+mod takeover;
 
 use crate::call::CallError;
 use crate::render::{RenderError, Renderer};
@@ -61,8 +63,10 @@ pub struct Executor<'a, A, R, C> {
 pub(crate) enum Stop {
     /// It goes on by itself.
     Waiting(String),
-    /// Somebody must act, or time must pass.
+    /// Somebody must act, or time must pass; the table of reasons says what is done.
     Blocked(StalledReason, String),
+    /// Somebody must act, and this is what: reason, what is wrong, what clears it.
+    BlockedUntil(StalledReason, String, String),
 }
 
 impl From<CallError> for Stop {
@@ -120,12 +124,12 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
     pub async fn execute(&self, step: &Step) -> Outcome {
         let result = match step {
             Step::BeginModule { version } => platform::begin(self, version).await,
-            Step::Finish { version, license_keys } => {
-                platform::finish(self, version, license_keys).await
+            Step::Finish { version, image, license_keys, signing_keys } => {
+                platform::finish(self, version, image, license_keys, signing_keys).await
             }
             Step::Apply(apply) => component::apply(self, apply).await,
             Step::Prune { name, allowed } => prune::prune(self, name, allowed).await,
-            Step::Remove { name } => prune::remove(self, name).await,
+            Step::Remove { name, allowed } => prune::remove(self, name, allowed).await,
             Step::ReleasePatch { name } => record::release_patch(self, name).await,
             Step::ReportPatch { name, message } => record::report_patch(self, name, message).await,
             Step::ReportDrift(apply) => component::report_drift(self, apply).await,
@@ -133,7 +137,12 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
         let result = match result {
             Ok(()) => StepResult::Done,
             Err(Stop::Waiting(message)) => StepResult::Waiting(message),
-            Err(Stop::Blocked(reason, message)) => StepResult::Blocked { reason, message },
+            Err(Stop::Blocked(reason, message)) => {
+                StepResult::Blocked { reason, message, remedy: String::new() }
+            }
+            Err(Stop::BlockedUntil(reason, message, remedy)) => {
+                StepResult::Blocked { reason, message, remedy }
+            }
         };
         Outcome { subject: step.subject().to_owned(), result }
     }

@@ -5,6 +5,7 @@
 //! the contents of a release are handed in.
 
 pub mod call;
+pub mod events;
 pub mod execute;
 pub mod live;
 pub mod observe;
@@ -14,5 +15,6 @@ pub mod server;
 mod status_writer;
 
 pub use call::CallError;
+pub use events::Announcer;
 pub use live::Live;
 pub use server::{ApiServer, ApplyOptions, ListQuery};

@@ -1,10 +1,13 @@
 //! A real API server: plain requests over the kube client, each with a time-out, each write behind
 //! the fence of the Lease.
 
+mod answer;
+mod depth;
 mod discovery;
 
 use crate::call::CallError;
 use crate::server::{ApiServer, ApplyOptions, ListQuery, PatchBody, Right};
+use answer::Answer;
 use api::names::FIELD_MANAGER;
 use api::objects::ObjectRef;
 use discovery::{Discovered, Kind};
@@ -13,14 +16,20 @@ use kube::{Client, Config};
 use planner::apply::Scopes;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::RwLock;
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a read is repeated that the server has no time for: a kind that was just defined is
+/// not served from the first moment.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// How long the kinds that a server serves are taken as they were seen. Less than the time between
+/// two rounds: a chart is never rendered without the kinds that an earlier component brought.
+const KINDS_FRESH: Duration = Duration::from_millis(900);
 /// Objects in one page of a list.
 const PAGE: usize = 500;
-/// Most objects that one list may bring; more is an error, not a cut.
+/// Most objects that one list may look at; more is an error, not a cut.
 const LIST_LIMIT: usize = 200_000;
 
 /// Tells whether this process may still write.
@@ -29,13 +38,21 @@ pub trait Fence: Send + Sync {
     fn may_write(&self) -> bool;
 }
 
+/// Is told that the server tells what it holds.
+pub trait Hearing: Send + Sync {
+    /// A list just succeeded.
+    fn listed(&self);
+}
+
 /// A real API server.
 #[derive(Clone)]
 pub struct Live {
     client: Client,
     manager: &'static str,
     fence: Option<Arc<dyn Fence>>,
-    discovered: Arc<RwLock<Option<Discovered>>>,
+    hearing: Option<Arc<dyn Hearing>>,
+    /// The kinds that are served, and when that was seen.
+    discovered: Arc<RwLock<Option<(Instant, Discovered)>>>,
 }
 
 impl Live {
@@ -54,13 +71,26 @@ impl Live {
     /// A server behind an existing client.
     #[must_use]
     pub fn of_client(client: Client) -> Self {
-        Self { client, manager: FIELD_MANAGER, fence: None, discovered: Arc::default() }
+        Self {
+            client,
+            manager: FIELD_MANAGER,
+            fence: None,
+            hearing: None,
+            discovered: Arc::default(),
+        }
     }
 
     /// Writes only while the fence lets it.
     #[must_use]
     pub fn behind(mut self, fence: Arc<dyn Fence>) -> Self {
         self.fence = Some(fence);
+        self
+    }
+
+    /// Tells of every list that succeeds.
+    #[must_use]
+    pub fn heard_by(mut self, hearing: Arc<dyn Hearing>) -> Self {
+        self.hearing = Some(hearing);
         self
     }
 
@@ -77,10 +107,29 @@ impl Live {
         self.client.clone()
     }
 
+    /// Sends a request. A read for which the server has no time yet is sent again for a moment; a
+    /// write never is: whoever made the round decides anew.
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
+        let until = Instant::now() + BUSY_LIMIT;
+        let is_read = request.method() == Method::GET;
+        loop {
+            match self.attempt(request.clone()).await? {
+                Answer::Value(value) => return Ok(value),
+                Answer::Busy { wait, error } => {
+                    if !is_read || Instant::now() + wait > until {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, ?wait, "asked again");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, request: Request<Vec<u8>>) -> Result<Answer, CallError> {
         let path = request.uri().path().to_owned();
-        match tokio::time::timeout(CALL_TIMEOUT, self.client.request::<Value>(request)).await {
-            Ok(answer) => Ok(answer?),
+        match tokio::time::timeout(CALL_TIMEOUT, answer::of(&self.client, request)).await {
+            Ok(answer) => answer,
             Err(_) => Err(CallError::Unavailable(format!(
                 "no answer to {path} within {} s",
                 CALL_TIMEOUT.as_secs()
@@ -99,7 +148,8 @@ impl Live {
         if let Some(found) = discovery::known(api_version, kind) {
             return Ok(found);
         }
-        let cached = self.discovered.read().await.as_ref().and_then(|d| d.find(api_version, kind));
+        let cached =
+            self.discovered.read().await.as_ref().and_then(|(_, d)| d.find(api_version, kind));
         if let Some(found) = cached {
             return Ok(found);
         }
@@ -111,10 +161,20 @@ impl Live {
     }
 
     async fn discover(&self) -> Result<Discovered, CallError> {
-        let look = tokio::time::timeout(CALL_TIMEOUT, Discovered::read(&self.client)).await;
-        let fresh =
-            look.map_err(|_| CallError::Unavailable("no answer to discovery".to_owned()))??;
-        *self.discovered.write().await = Some(fresh.clone());
+        let until = Instant::now() + BUSY_LIMIT;
+        let fresh = loop {
+            let look = tokio::time::timeout(CALL_TIMEOUT, Discovered::read(&self.client)).await;
+            match look.map_err(|_| CallError::Unavailable("no answer to discovery".to_owned()))? {
+                Ok(fresh) => break fresh,
+                Err(kube::Error::Api(status))
+                    if status.code == 429 && Instant::now() + answer::DEFAULT_WAIT < until =>
+                {
+                    tokio::time::sleep(answer::DEFAULT_WAIT).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        *self.discovered.write().await = Some((Instant::now(), fresh.clone()));
         Ok(fresh)
     }
 
@@ -164,6 +224,14 @@ impl ApiServer for Live {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Value>, CallError> {
+        self.list_where(query, |_| true).await
+    }
+
+    async fn list_where(
+        &self,
+        query: &ListQuery,
+        wanted: fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, CallError> {
         let kind = self.kind(&query.api_version, &query.kind).await?;
         let base = kind.path(&query.api_version, query.namespace.as_deref());
         let labels = query
@@ -171,7 +239,7 @@ impl ApiServer for Live {
             .as_ref()
             .map_or_else(String::new, |l| format!("&labelSelector={}", escape(l)));
         let mut next = String::new();
-        let mut all = Vec::new();
+        let (mut all, mut seen) = (Vec::new(), 0);
         loop {
             let path = format!("{base}?limit={PAGE}{labels}{next}");
             let mut list = request(Method::GET, &path, None)?;
@@ -180,17 +248,15 @@ impl ApiServer for Live {
                 list.headers_mut().insert("accept", http::HeaderValue::from_static(accept));
             }
             let mut page = self.send(list).await?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                for mut item in items {
-                    // Items of a list carry neither apiVersion nor kind.
-                    if let Some(item) = item.as_object_mut() {
-                        item.insert("apiVersion".to_owned(), json!(query.api_version));
-                        item.insert("kind".to_owned(), json!(query.kind));
-                    }
-                    all.push(item);
-                }
+            if let Some(hearing) = &self.hearing {
+                hearing.listed();
             }
-            if all.len() > LIST_LIMIT {
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                seen += items.len();
+                let items = items.into_iter().map(|item| listed(item, query)).filter(wanted);
+                all.extend(items);
+            }
+            if seen > LIST_LIMIT {
                 return Err(CallError::Unexpected(format!(
                     "more than {LIST_LIMIT} objects of kind {}",
                     query.kind
@@ -280,7 +346,9 @@ impl ApiServer for Live {
     }
 
     async fn api_versions(&self) -> Result<Vec<String>, CallError> {
-        if let Some(discovered) = self.discovered.read().await.as_ref() {
+        if let Some((seen, discovered)) = self.discovered.read().await.as_ref()
+            && seen.elapsed() < KINDS_FRESH
+        {
             return Ok(discovered.api_versions());
         }
         Ok(self.discover().await?.api_versions())
@@ -301,6 +369,20 @@ impl ApiServer for Live {
             self.send(request(Method::POST, path, Some(("application/json", &review)))?).await?;
         Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
     }
+}
+
+/// An item of a list, which carries neither apiVersion nor kind. Where only metadata is wanted,
+/// nobody asks who wrote it, and that is most of it.
+fn listed(mut item: Value, query: &ListQuery) -> Value {
+    if let Some(item) = item.as_object_mut() {
+        item.insert("apiVersion".to_owned(), json!(query.api_version));
+        item.insert("kind".to_owned(), json!(query.kind));
+    }
+    let metadata = item.get_mut("metadata").filter(|_| query.metadata_only);
+    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    item
 }
 
 /// Escapes a value of a query.

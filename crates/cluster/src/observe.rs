@@ -6,7 +6,7 @@ mod inventory;
 mod workload;
 
 pub use fleet::{Fleet, LiveFleet, config_of};
-pub use inventory::patch_specs;
+pub use inventory::{Patches, patch_specs};
 
 use crate::call::CallError;
 use crate::execute::ContentError;
@@ -17,6 +17,7 @@ use api::names::{
 };
 use api::objects::{self as o, ObjectRef, object_ref};
 use api::{Release, Version};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use planner::snapshot::{
     ClusterModuleFacts, ClusterObjectFacts, CvshFacts, ManifestFacts, ManifestReady, Observed,
@@ -25,6 +26,9 @@ use planner::snapshot::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Releases that are read at a time: each may have 64 MiB, and the operator's memory has an end.
+const RELEASES_IN_FLIGHT: usize = 2;
 
 /// How much of the world is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +80,14 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
         cvsh,
         ..Snapshot::default()
     };
+    let needed = Needed::of(&snapshot.status());
     let (base, module, object, app_releases, patches, manifests) = futures::join!(
         product_base(server),
         cluster_module(server, cluster),
         cluster_object(server, cluster),
         inventory::app_releases(server),
         inventory::resource_patches(server),
-        manifests(server, releases),
+        manifests(server, releases, &needed),
     );
     snapshot.product_base = base;
     snapshot.cluster_module = module;
@@ -160,7 +165,8 @@ where
     parse(value).map(Some)
 }
 
-fn parse<K: DeserializeOwned>(value: Value) -> Result<K, CallError> {
+/// An object as its type.
+pub(crate) fn parse<K: DeserializeOwned>(value: Value) -> Result<K, CallError> {
     let name =
         value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     serde_json::from_value(value)
@@ -266,39 +272,92 @@ pub fn manifest_ready(manifest: &o::ProductManifest) -> ManifestReady {
             | ManifestReason::VersionMismatch
             | ManifestReason::NameMismatch
             | ManifestReason::AccessDenied
-            | ManifestReason::ImageNotFound,
+            | ManifestReason::ImageNotFound
+            | ManifestReason::SignatureMissing
+            | ManifestReason::SignatureInvalid
+            | ManifestReason::SigningKeyUnknown
+            | ManifestReason::SigningKeyExpired
+            | ManifestReason::SigningKeysInvalid,
         ) => ManifestReady::Failed { why },
-        Some(ManifestReason::Resolved | ManifestReason::RegistryUnavailable) | None => {
-            ManifestReady::Waiting { why }
+        Some(
+            ManifestReason::Resolved
+            | ManifestReason::RegistryUnavailable
+            | ManifestReason::SigningKeysUnreadable,
+        )
+        | None => ManifestReady::Waiting { why },
+    }
+}
+
+/// Which published releases are looked into. A registry that is silent costs time for each of them
+/// that is not kept: of what is below the current version nothing is ever asked.
+struct Needed {
+    /// Only above it something can be offered or asked for; None: whatever there is.
+    above: Option<Version>,
+    /// The image whose customisations are kept in force, where it is not read as the desired one.
+    installed: Option<String>,
+}
+
+impl Needed {
+    fn of(status: &o::ClusterVersionShadowStatus) -> Self {
+        let current = status.current.clone().unwrap_or_default();
+        let desired = status.desired.as_ref().is_some_and(|d| d.image == current.image);
+        Self {
+            above: current.version.parse().ok(),
+            installed: Some(current.image).filter(|image| !image.is_empty() && !desired),
         }
+    }
+
+    fn has(&self, version: &Version, image: &str) -> bool {
+        self.above.as_ref().is_none_or(|current| version > current)
+            || self.installed.as_deref() == Some(image)
     }
 }
 
 async fn manifests<A: ApiServer, R: Releases>(
     server: &A,
     releases: &R,
+    needed: &Needed,
 ) -> Observed<Vec<ManifestFacts>> {
     let all = match typed_list::<o::ProductManifest, _>(server, None).await {
         Ok(all) => all,
         Err(error) => return observed(Err(error)),
     };
-    let mut facts = Vec::with_capacity(all.len());
-    for manifest in all {
-        // What is no version can be offered to nobody; its own Ready condition says so.
-        let Ok(version) = manifest.spec.version.parse::<Version>() else { continue };
-        let ready = manifest_ready(&manifest);
-        let image = manifest.status.as_ref().and_then(|s| s.image.clone());
-        let release = match image.as_deref().filter(|_| ready == ManifestReady::Ready) {
-            Some(image) => match releases.release(image).await {
-                Ok(release) => Observed::Value(release),
-                Err(error) => Observed::Unknown(error.to_string()),
-            },
-            None => Observed::NotRead,
-        };
-        let name = manifest.metadata.name.unwrap_or_default();
-        facts.push(ManifestFacts { name, version, image, ready, release });
-    }
+    // What is no version can be offered to nobody; its own Ready condition says so.
+    let versions = all.into_iter().filter_map(|m| Some((m.spec.version.parse().ok()?, m)));
+    let facts = futures::stream::iter(versions)
+        .map(|(version, manifest)| manifest_facts(releases, needed, version, manifest))
+        .buffered(RELEASES_IN_FLIGHT)
+        .collect()
+        .await;
     Observed::Value(facts)
+}
+
+async fn manifest_facts<R: Releases>(
+    releases: &R,
+    needed: &Needed,
+    version: Version,
+    manifest: o::ProductManifest,
+) -> ManifestFacts {
+    let ready = manifest_ready(&manifest);
+    let is_ready = ready == ManifestReady::Ready;
+    let status = manifest.status.unwrap_or_default();
+    let read = status.image.as_deref().filter(|image| is_ready && needed.has(&version, image));
+    let release = match read {
+        Some(image) => match releases.release(image).await {
+            Ok(release) => Observed::Value(release),
+            Err(error) => Observed::Unknown(error.to_string()),
+        },
+        None => Observed::NotRead,
+    };
+    ManifestFacts {
+        name: manifest.metadata.name.unwrap_or_default(),
+        version,
+        image: status.image,
+        ready,
+        // Whoever does not trust it any more is not told who signed it.
+        signature: status.signature.filter(|_| is_ready),
+        release,
+    }
 }
 
 /// A ConfigMap of the platform.

@@ -1,7 +1,9 @@
-//! The order of one round: observe, plan, execute, status, one write, with nothing remembered from
-//! the last. Knows nothing of timers, Leases, Events or metrics: whoever makes rounds adds them.
+//! The order of one round: observe, plan, execute, status, one write and its Events, with nothing
+//! remembered from the last but what was announced. Knows nothing of timers, Leases or metrics:
+//! whoever makes rounds adds them.
 
 use crate::call::CallError;
+use crate::events::Announcer;
 use crate::execute::{Contents, Executor};
 use crate::observe::{Depth, Fleet, Releases, Subject, observe, typed};
 use crate::render::Renderer;
@@ -12,15 +14,21 @@ use api::Version;
 use api::names::NAMESPACE;
 use api::objects::{ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
 use futures::StreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use planner::{Outcome, Plan, Step, StepResult};
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How long the steps of one round may take.
+/// How long one round may take, from its first read.
 const ROUND_LIMIT: Duration = Duration::from_secs(15);
+const ROUND_LIMIT_S: i64 = 15;
+/// How long its steps have at least, however long it took to read.
+const STEPS_AT_LEAST: Duration = Duration::from_secs(5);
 /// Components that are worked on at a time.
 const COMPONENTS_IN_FLIGHT: usize = 4;
+/// How soon Events that could not be written are tried again.
+const EVENTS_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a round is made with.
 pub struct Round<'a, A, R, C, F> {
@@ -58,15 +66,52 @@ pub struct Ended {
 }
 
 impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R, C, F> {
-    /// Where there is no ClusterVersionShadow of this cluster, it is made; its status comes next.
+    /// Makes the round. Where there is no ClusterVersionShadow of this cluster, it is made first.
     ///
     /// # Errors
-    /// When it can neither be read nor made.
-    pub async fn ensure_object(&self) -> Result<(), CallError> {
-        let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, self.cluster);
-        if self.server.get(&reference).await?.is_some() {
-            return Ok(());
+    /// When the cluster's own object cannot be read or made, its status cannot be written, or, for
+    /// a while, its Events cannot.
+    pub async fn run(&self, announcer: &mut Announcer) -> Result<Ended, CallError> {
+        let begun = Instant::now();
+        let shadow = self.shadow().await?;
+        announcer.catch_up(self.server, &shadow, self.now).await?;
+        let subject = Subject {
+            cluster: self.cluster.to_owned(),
+            cvo_version: self.version.clone(),
+            now: self.now,
+        };
+        let depth = depth(shadow);
+        let snapshot = observe(self.server, self.store, self.fleet, &subject, depth).await?;
+        let previous = snapshot.status();
+        let plan = planner::plan(&snapshot);
+        let deadline = (begun + ROUND_LIMIT).max(Instant::now() + STEPS_AT_LEAST);
+        let outcomes = self.execute(&plan.steps, deadline).await;
+        let (next, mut wake_at) = planner::status(&previous, &snapshot, &plan, &outcomes);
+        let written = if next == previous {
+            None
+        } else {
+            Some(status_writer::write(self.server, self.cluster, next.clone()).await?)
+        };
+        if written == Some(Written::Yes) {
+            let said = announcer.announce(self.server, &next, self.now).await;
+            if let Err(error) = said {
+                tracing::debug!(%error, "Events are written before the next round");
+            }
         }
+        if announcer.is_behind() {
+            let soon = self.now.checked_add(EVENTS_AGAIN).unwrap_or(self.now);
+            wake_at = Some(wake_at.map_or(soon, |at| at.min(soon)));
+        }
+        Ok(Ended { previous, next, plan, outcomes, written, wake_at })
+    }
+
+    /// The cluster's own object.
+    async fn shadow(&self) -> Result<ClusterVersionShadow, CallError> {
+        let found = typed::<ClusterVersionShadow, _>(self.server, NAMESPACE, self.cluster).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, self.cluster);
         let body = json!({
             "apiVersion": reference.api_version,
             "kind": reference.kind,
@@ -74,49 +119,16 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
             "spec": {},
         });
         match self.server.create(&body).await {
-            Ok(_) | Err(CallError::Conflict(_)) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(CallError::Conflict(_)) => {}
+            Err(error) => return Err(error),
         }
+        let made = typed::<ClusterVersionShadow, _>(self.server, NAMESPACE, self.cluster).await?;
+        made.ok_or_else(|| CallError::NotFound(reference.to_string()))
     }
 
-    /// Makes the round.
-    ///
-    /// # Errors
-    /// When the cluster's own object cannot be read or its status cannot be written.
-    pub async fn run(&self) -> Result<Ended, CallError> {
-        let subject = Subject {
-            cluster: self.cluster.to_owned(),
-            cvo_version: self.version.clone(),
-            now: self.now,
-        };
-        let depth = self.depth().await?;
-        let snapshot = observe(self.server, self.store, self.fleet, &subject, depth).await?;
-        let previous = snapshot.status();
-        let plan = planner::plan(&snapshot);
-        let outcomes = self.execute(&plan.steps).await;
-        let (next, wake_at) = planner::status(&previous, &snapshot, &plan, &outcomes);
-        let written = if next == previous {
-            None
-        } else {
-            let is_new = previous.conditions.is_empty() && previous.revision == 0;
-            let write = status_writer::write(self.server, self.cluster, is_new, next.clone());
-            Some(write.await?)
-        };
-        Ok(Ended { previous, next, plan, outcomes, written, wake_at })
-    }
-
-    /// While an upgrade runs and nothing else is asked for, preflight's inputs are not read.
-    async fn depth(&self) -> Result<Depth, CallError> {
-        let cvsh = typed::<ClusterVersionShadow, _>(self.server, NAMESPACE, self.cluster).await?;
-        let Some(cvsh) = cvsh else { return Ok(Depth::Preflight) };
-        let status = cvsh.status.unwrap_or_default();
-        let under_way = planner::request::in_flight(&status);
-        let wish = cvsh.spec.desired_update.map(|d| d.version).unwrap_or_default();
-        let only_that = under_way.is_some_and(|entry| wish.is_empty() || wish == entry.version);
-        Ok(if only_that { Depth::Upgrade } else { Depth::Preflight })
-    }
-
-    async fn execute(&self, steps: &[Step]) -> Vec<Outcome> {
+    /// Steps that are not done by the deadline are made again in the next round. Where they are
+    /// many and slow, others come first then.
+    async fn execute(&self, steps: &[Step], deadline: Instant) -> Vec<Outcome> {
         let executor = Executor {
             server: self.server,
             renderer: self.renderer,
@@ -125,14 +137,17 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
             now: self.now,
         };
         let executor = &executor;
+        let mut steps: Vec<&Step> = steps.iter().collect();
+        let turns = i64::try_from(steps.len().max(1)).unwrap_or(1);
+        let turn = self.now.as_second().div_euclid(ROUND_LIMIT_S).rem_euclid(turns);
+        steps.rotate_left(usize::try_from(turn).unwrap_or_default());
         futures::stream::iter(steps)
             .map(|step| async move {
-                let attempt = tokio::time::timeout(ROUND_LIMIT, executor.execute(step)).await;
+                let attempt = tokio::time::timeout_at(deadline, executor.execute(step)).await;
                 let outcome = attempt.unwrap_or_else(|_| Outcome {
                     subject: step.subject().to_owned(),
                     result: StepResult::Waiting(format!(
-                        "the attempt did not end within {} s; it is made again",
-                        ROUND_LIMIT.as_secs()
+                        "the round ended after {ROUND_LIMIT_S} s; the attempt is made again"
                     )),
                 });
                 log(&outcome);
@@ -144,13 +159,22 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
     }
 }
 
+/// While an upgrade runs and nothing else is asked for, preflight's inputs are not read.
+fn depth(shadow: ClusterVersionShadow) -> Depth {
+    let status = shadow.status.unwrap_or_default();
+    let under_way = planner::request::in_flight(&status);
+    let wish = shadow.spec.desired_update.map(|d| d.version).unwrap_or_default();
+    let only_that = under_way.is_some_and(|entry| wish.is_empty() || wish == entry.version);
+    if only_that { Depth::Upgrade } else { Depth::Preflight }
+}
+
 fn log(outcome: &Outcome) {
     match &outcome.result {
         StepResult::Done => tracing::info!(subject = outcome.subject, "done"),
         StepResult::Waiting(message) => {
             tracing::debug!(subject = outcome.subject, message, "waits");
         }
-        StepResult::Blocked { reason, message } => {
+        StepResult::Blocked { reason, message, remedy: _ } => {
             tracing::warn!(subject = outcome.subject, reason = reason.as_str(), message, "blocked");
         }
     }

@@ -89,6 +89,19 @@ pub trait ApiServer: Sync {
     fn list(&self, query: &ListQuery)
     -> impl Future<Output = Result<Vec<Value>, CallError>> + Send;
 
+    /// Those objects of a kind that are wanted. Of a large list nothing else need be kept.
+    fn list_where(
+        &self,
+        query: &ListQuery,
+        wanted: fn(&Value) -> bool,
+    ) -> impl Future<Output = Result<Vec<Value>, CallError>> + Send {
+        async move {
+            let mut all = self.list(query).await?;
+            all.retain(wanted);
+            Ok(all)
+        }
+    }
+
     /// Server-side apply under our field manager.
     fn apply(
         &self,

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use cluster::live::Hearing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,21 +13,23 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// Without a list or watch that succeeded for so long the process is not alive.
-const ALIVE: Duration = Duration::from_secs(300);
+pub const ALIVE: Duration = Duration::from_secs(300);
 
-/// When a list or watch last succeeded.
+/// When the API server last told what it holds. The Lease does not count: it may be renewed for
+/// ever where nothing can be listed any more.
 #[derive(Debug)]
 pub struct Pulse {
     start: Instant,
+    alive: Duration,
     /// Milliseconds since `start`, plus one; 0 for never.
     last_ms: AtomicU64,
 }
 
 impl Pulse {
-    /// Never yet.
+    /// Never yet; how long an answer holds.
     #[must_use]
-    pub fn new() -> Self {
-        Self { start: Instant::now(), last_ms: AtomicU64::new(0) }
+    pub fn new(alive: Duration) -> Self {
+        Self { start: Instant::now(), alive, last_ms: AtomicU64::new(0) }
     }
 
     /// Just now.
@@ -42,16 +45,22 @@ impl Pulse {
         Some(self.start.elapsed().saturating_sub(Duration::from_millis(last)))
     }
 
+    /// How long an answer holds.
+    #[must_use]
+    pub const fn alive(&self) -> Duration {
+        self.alive
+    }
+
     /// Whether it is recent enough; at the start there was no time for one yet.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.age().unwrap_or_else(|| self.start.elapsed()) < ALIVE
+        self.age().unwrap_or_else(|| self.start.elapsed()) < self.alive
     }
 }
 
-impl Default for Pulse {
-    fn default() -> Self {
-        Self::new()
+impl Hearing for Pulse {
+    fn listed(&self) {
+        self.beat();
     }
 }
 
@@ -86,14 +95,20 @@ async fn healthz(State(pages): State<Pages>) -> (StatusCode, String) {
     if pages.pulse.is_alive() {
         return (StatusCode::OK, "ok\n".to_owned());
     }
-    let age = pages.pulse.age().map_or(0, |age| age.as_secs());
-    (StatusCode::SERVICE_UNAVAILABLE, format!("no list or watch has succeeded for {age} s\n"))
+    (StatusCode::SERVICE_UNAVAILABLE, silence(&pages.pulse))
 }
 
-async fn readyz(State(pages): State<Pages>) -> (StatusCode, &'static str) {
+async fn readyz(State(pages): State<Pages>) -> (StatusCode, String) {
     match pages.pulse.age() {
-        Some(_) if pages.pulse.is_alive() => (StatusCode::OK, "ok\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "no list or watch has succeeded yet\n"),
+        Some(_) if pages.pulse.is_alive() => (StatusCode::OK, "ok\n".to_owned()),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, silence(&pages.pulse)),
+    }
+}
+
+fn silence(pulse: &Pulse) -> String {
+    match pulse.age() {
+        Some(age) => format!("no list or watch has succeeded for {} s\n", age.as_secs()),
+        None => "no list or watch has succeeded yet\n".to_owned(),
     }
 }
 

@@ -3,7 +3,6 @@
 //!
 //! It decides nothing about an upgrade; that is the planner's.
 
-pub mod events;
 pub mod http;
 pub mod lease;
 pub mod manifests;
@@ -12,6 +11,7 @@ pub mod releases;
 pub mod round;
 pub mod settings;
 pub mod triggers;
+pub mod trust;
 
 use crate::lease::{Election, Leadership};
 use crate::settings::Settings;
@@ -23,10 +23,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Logs go to standard error, one JSON object a line.
-pub fn logs(filter: &str) {
+///
+/// # Errors
+/// When the filter is none.
+pub fn logs(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .with_context(|| format!("--log {filter} is no filter of logs"))?;
     tracing_subscriber::fmt().with_env_filter(filter).json().with_writer(std::io::stderr).init();
+    Ok(())
 }
 
 /// Runs until it is told to stop.
@@ -35,12 +39,14 @@ pub fn logs(filter: &str) {
 /// When it cannot start: no API server configuration, no port.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let config = settings.kube_config().await?;
-    let server = Live::new(config).context("the configuration of the API server cannot be used")?;
+    let pulse = Arc::new(http::Pulse::new(http::ALIVE));
+    let server = Live::new(config)
+        .context("the configuration of the API server cannot be used")?
+        .heard_by(Arc::clone(&pulse) as Arc<dyn cluster::live::Hearing>);
     let metrics = Arc::new(metrics::Metrics::new());
-    let pulse = Arc::new(http::Pulse::new());
     let (stop, stopped) = watch::channel(false);
     let (resign, resigned) = watch::channel(false);
-    let election = Election::new(server.clone(), settings.lease());
+    let election = Election::new(server.clone(), settings.lease()?);
     let leadership = election.leadership();
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
@@ -99,11 +105,11 @@ async fn rounds(
     mut stopped: watch::Receiver<bool>,
 ) {
     let server = server.behind(Arc::new(leadership.clone()));
-    let rounds = round::Rounds::new(server, &settings, Arc::clone(&metrics));
+    let mut rounds = round::Rounds::new(server, &settings, Arc::clone(&metrics));
     let mut due = Some(tokio::time::Instant::now());
     while !*stopped.borrow() {
         tokio::select! {
-            () = triggers.changed() => {}
+            () = triggers.changed(rounds.is_at_work()) => {}
             () = sleep_until(due) => {}
             _ = stopped.changed() => break,
         }

@@ -8,6 +8,6 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("another TLS provider is installed already");
     }
     let settings = <Settings as clap::Parser>::parse();
-    operator::logs(&settings.log);
+    operator::logs(&settings.log)?;
     operator::run(settings).await
 }

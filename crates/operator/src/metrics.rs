@@ -90,9 +90,16 @@ impl Metrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// Whether this replica leads.
+    /// Whether this replica leads. One that does not says nothing of the cluster: what it knew
+    /// when it led is out of date.
     pub fn leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+        if !leads {
+            self.conditions.clear();
+            self.versions.clear();
+            self.checks.clear();
+            self.operations.clear();
+        }
     }
 
     /// What the status says.
@@ -138,5 +145,31 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_lost_the_lease_says_nothing_of_the_cluster() {
+        let metrics = Metrics::new();
+        let version = api::VersionImage { version: "4.3.0".to_owned(), image: String::new() };
+        let mut status =
+            ClusterVersionShadowStatus { current: Some(version), ..Default::default() };
+        let now = api::time(jiff::Timestamp::UNIX_EPOCH);
+        let (kind, yes) =
+            (api::conditions::ConditionType::Ready, api::conditions::ConditionStatus::True);
+        api::conditions::set(&mut status.conditions, kind, yes, "Completed", "", &now, None);
+        metrics.leader(true);
+        metrics.status(&status);
+        let of_cluster = ["cvo_condition{", "cvo_version{", "cvo_operations{"];
+        let text = metrics.text().unwrap_or_default();
+        assert!(of_cluster.iter().all(|name| text.contains(name)), "{text}");
+        metrics.leader(false);
+        let text = metrics.text().unwrap_or_default();
+        assert!(of_cluster.iter().all(|name| !text.contains(name)), "{text}");
+        assert!(text.contains("cvo_leader 0"), "{text}");
     }
 }

@@ -1,41 +1,56 @@
-//! The contents of releases: read from the registry once for a digest, verified, and kept.
+//! The contents of releases and their signatures: read from the registry once for a digest, every
+//! byte checked, and kept. Whose signature counts is not decided here.
 //!
 //! What is kept is found by its digest, so nothing can be out of date; how many are kept is
 //! bounded.
 
 use api::objects::ProductBase;
+use api::signature::FoundSignature;
 use api::{Digest, ImageRef, Release};
 use artifacts::content::ReleaseContent;
-use artifacts::registry::{Credentials, Registry, RegistryError, Settings as RegistrySettings};
-use base64::Engine as _;
-use cluster::execute::{ContentError, Contents};
-use cluster::observe::{Releases, typed};
+use artifacts::registry::{
+    Credentials, Registry, RegistryError, Retry, Settings as RegistrySettings, account_of,
+};
+use cluster::execute::ContentError;
+use cluster::observe::typed;
 use cluster::server::ApiServer;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// Product images that are kept whole: the one that is installed and the one that comes.
 const KEPT_WHOLE: usize = 2;
 /// How long the registry may take for one product image within a round.
 const PULL_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long it may take for a tag: a few bytes.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A registry that fails after so long holds up a round.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long such a registry is not asked again: a round asks for many things, and rounds that are
+/// about something else come in between.
+const REST: Duration = Duration::from_secs(5);
 
 /// Where releases are read from, and those that were.
+#[derive(Debug)]
 pub struct ReleaseStore {
     registry_ca: PathBuf,
     pull_secret: PathBuf,
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Kept {
     releases: BTreeMap<Digest, Release>,
+    signatures: BTreeMap<Digest, Vec<FoundSignature>>,
     /// Newest last.
     whole: Vec<Arc<Whole>>,
+    /// By address: until when a registry that was slow to fail rests, and what was wrong.
+    resting: BTreeMap<String, (Instant, String)>,
 }
 
+#[derive(Debug)]
 struct Whole {
     digest: Digest,
     files: BTreeMap<String, Arc<Vec<u8>>>,
@@ -54,27 +69,38 @@ impl ReleaseStore {
     /// # Errors
     /// When the address, the CA or the credentials cannot be used.
     pub async fn registry(&self, address: &str) -> Result<Registry, RegistryError> {
-        let ca = tokio::fs::read(&self.registry_ca).await.ok();
+        let ca = read(&self.registry_ca, "CA of the registry").await?;
         let mut settings = RegistrySettings::new(address);
         settings.ca = ca;
-        settings.credentials = self.credentials(address).await;
+        settings.credentials = self.credentials(address).await?;
         settings.patience = Duration::from_secs(5);
+        // Rounds come again by themselves.
+        settings.retry = Retry::never();
         Registry::new(settings)
     }
 
-    async fn credentials(&self, address: &str) -> Option<Credentials> {
-        let text = tokio::fs::read(&self.pull_secret).await.ok()?;
-        let config: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        let entry = config.get("auths")?.get(address)?;
-        let field =
-            |name: &str| entry.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-        if let (Some(username), Some(password)) = (field("username"), field("password")) {
-            return Some(Credentials { username, password });
+    /// None where there is no file, or nothing for this registry in it.
+    async fn credentials(&self, address: &str) -> Result<Option<Credentials>, RegistryError> {
+        match read(&self.pull_secret, "pull credentials").await? {
+            Some(text) => account_of(&text, address)
+                .map_err(|why| RegistryError::Settings(format!("pull credentials: {why}"))),
+            None => Ok(None),
         }
-        let decoded = base64::engine::general_purpose::STANDARD.decode(field("auth")?).ok()?;
-        let pair = String::from_utf8(decoded).ok()?;
-        let (username, password) = pair.split_once(':')?;
-        Some(Credentials { username: username.to_owned(), password: password.to_owned() })
+    }
+
+    /// The digest that a tag names now.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn resolve(
+        &self,
+        address: &str,
+        repository: &str,
+        tag: &str,
+    ) -> Result<Digest, RegistryError> {
+        let registry = self.registry(address).await?;
+        let what = format!("{address}/{repository}:{tag}");
+        self.in_time(address, &what, RESOLVE_TIMEOUT, registry.resolve(repository, tag)).await
     }
 
     /// Reads a product image by its digest.
@@ -97,18 +123,46 @@ impl ReleaseStore {
         digest: &Digest,
     ) -> Result<ReleaseContent, RegistryError> {
         let registry = self.registry(&image.registry).await?;
-        match tokio::time::timeout(PULL_TIMEOUT, registry.pull_release(&image.repository, digest))
-            .await
-        {
-            Ok(result) => result,
-            Err(_) => Err(RegistryError::Unavailable {
-                registry: image.registry.clone(),
-                action: format!("pull {image}"),
-                words: format!("no answer within {} s", PULL_TIMEOUT.as_secs()),
-                passing: true,
-                after: None,
-            }),
+        let asked = registry.pull_release(&image.repository, digest);
+        self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await
+    }
+
+    /// The signatures of a product image; none where nobody signed it.
+    ///
+    /// # Errors
+    /// What the registry says, or what is wrong with them.
+    pub async fn signatures(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+    ) -> Result<Vec<FoundSignature>, RegistryError> {
+        if let Some(found) = self.kept.lock().await.signatures.get(digest) {
+            return Ok(found.clone());
         }
+        let registry = self.registry(&image.registry).await?;
+        let asked = registry.signatures(&image.repository, digest);
+        let found = self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await?;
+        self.kept.lock().await.signatures.insert(digest.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// Reads the signatures of a product image anew when they are asked for next: others may have
+    /// been added.
+    pub async fn forget_signatures(&self, digest: &Digest) {
+        self.kept.lock().await.signatures.remove(digest);
+    }
+
+    /// A file of a product image; none where it holds no such file.
+    ///
+    /// # Errors
+    /// What the registry says, or what is wrong with the image.
+    pub async fn file(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+        path: &str,
+    ) -> Result<Option<Arc<Vec<u8>>>, RegistryError> {
+        Ok(self.whole(image, digest).await?.files.get(path).cloned())
     }
 
     async fn keep(&self, content: ReleaseContent) -> Arc<Whole> {
@@ -131,10 +185,58 @@ impl ReleaseStore {
         let content = self.fetch(image, digest).await?;
         Ok(self.keep(content).await)
     }
+
+    /// What a registry answers within the time that a round has for it. One that just took long to
+    /// fail is not asked.
+    async fn in_time<T>(
+        &self,
+        address: &str,
+        what: &str,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let unavailable = |words: String| RegistryError::Unavailable {
+            registry: address.to_owned(),
+            action: format!("pull {what}"),
+            words,
+            passing: true,
+            after: None,
+        };
+        let begun = Instant::now();
+        if let Some((until, words)) = self.kept.lock().await.resting.get(address)
+            && begun < *until
+        {
+            return Err(unavailable(words.clone()));
+        }
+        let result = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+            Err(unavailable(format!("no answer within {} s", limit.as_secs())))
+        });
+        let ended = Instant::now();
+        if let Err(RegistryError::Unavailable { words, .. }) = &result
+            && ended - begun >= SLOW
+        {
+            let resting = &mut self.kept.lock().await.resting;
+            resting.retain(|_, (until, _)| ended < *until);
+            resting.insert(address.to_owned(), (ended + REST, words.clone()));
+        }
+        result
+    }
+}
+
+/// A mounted file; None where there is none.
+async fn read(path: &Path, what: &str) -> Result<Option<Vec<u8>>, RegistryError> {
+    match tokio::fs::read(path).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RegistryError::Settings(format!(
+            "{what}: {} cannot be read: {error}",
+            path.display()
+        ))),
+    }
 }
 
 /// An image that names its digest.
-fn pinned(image: &str) -> Result<(ImageRef, Digest), String> {
+pub(crate) fn pinned(image: &str) -> Result<(ImageRef, Digest), String> {
     let reference: ImageRef = image.parse().map_err(|e: api::image::ImageError| e.to_string())?;
     let digest = reference.digest.clone().ok_or_else(|| format!("{reference} has no digest"))?;
     Ok((reference, digest))
@@ -142,31 +244,15 @@ fn pinned(image: &str) -> Result<(ImageRef, Digest), String> {
 
 /// The whole chain of an error on one line.
 pub(crate) fn words(error: &RegistryError) -> String {
-    api::text::message(&cluster::call::chain(error))
+    api::text::message(&api::failure::chain(error))
 }
 
 /// Bytes that are wrong stay wrong until a person acts; all else may pass.
-fn no_content(error: &RegistryError) -> ContentError {
+pub(crate) fn no_content(error: &RegistryError) -> ContentError {
     if error.is_invalid() {
         ContentError::Invalid(words(error))
     } else {
         ContentError::Unavailable(words(error))
-    }
-}
-
-impl Releases for ReleaseStore {
-    async fn release(&self, image: &str) -> Result<Release, ContentError> {
-        let (reference, digest) = pinned(image).map_err(ContentError::Invalid)?;
-        self.pull(&reference, &digest).await.map_err(|error| no_content(&error))
-    }
-}
-
-impl Contents for ReleaseStore {
-    async fn content(&self, image: &str, path: &str) -> Result<Arc<Vec<u8>>, ContentError> {
-        let (reference, digest) = pinned(image).map_err(ContentError::Invalid)?;
-        let whole = self.whole(&reference, &digest).await.map_err(|error| no_content(&error))?;
-        let found = whole.files.get(path).cloned();
-        found.ok_or_else(|| ContentError::Invalid(format!("{reference} has no {path}")))
     }
 }
 
@@ -183,4 +269,20 @@ pub async fn registry_address<A: ApiServer>(server: &A) -> Result<String, String
         return Err("ProductBase.spec.registry.address is not set".to_owned());
     }
     Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ca_that_cannot_be_read_is_said() {
+        // A folder can be opened and not read.
+        let store = ReleaseStore::new(std::env::temp_dir(), PathBuf::from("/nonexistent"));
+        let error = store.registry("r.test").await.map(drop).map_err(|e| words(&e));
+        assert!(error.is_err_and(|e| e.contains("CA of the registry")));
+        let store = ReleaseStore::new("/nonexistent".into(), std::env::temp_dir());
+        let error = store.registry("r.test").await.map(drop).map_err(|e| words(&e));
+        assert!(error.is_err_and(|e| e.contains("pull credentials")));
+    }
 }

@@ -5,7 +5,7 @@ use crate::http::Pulse;
 use api::names::NAMESPACE;
 use api::objects::{self as o, served_kinds};
 use futures::StreamExt as _;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
@@ -13,18 +13,62 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How long changes are gathered before a round.
 const GATHER: Duration = Duration::from_millis(30);
+/// The least time from a round that no request and no new release caused to the next such. Some
+/// objects change all the time: the status of each cluster is probed again and again, and a round
+/// asks every cluster for its version.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one watch lasts before it is made anew.
 const WATCH_S: u32 = 120;
+/// How often something is listed in the time for which an answer holds: a world in which nothing
+/// changes sends no event.
+const LISTS_IN_TIME: u32 = 5;
 /// Between two attempts at a watch that fails.
 const BACKOFF: [u64; 5] = [1, 2, 5, 10, 30];
 
 /// Tells when something changed.
 pub struct Triggers {
-    notify: Arc<Notify>,
+    changes: Changes,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// What the watches saw since the last round.
+#[derive(Default)]
+struct Changes {
+    /// Of what people ask for and wait for: ClusterVersionShadows and ProductManifests.
+    asked: Arc<Notify>,
+    /// Of anything else.
+    other: Arc<Notify>,
+    /// Whether the last round was caused by anything else.
+    was_other: bool,
+    /// Until when the next such round waits.
+    rests: Option<Instant>,
+}
+
+impl Changes {
+    /// Returns once something changed; while an upgrade is at work nothing is put off. Whoever
+    /// stops to wait makes a round: what was seen is not told again.
+    async fn next(&mut self, is_at_work: bool) {
+        if std::mem::take(&mut self.was_other) {
+            self.rests = Some(Instant::now() + LEAST_INTERVAL);
+        }
+        let rests = self.rests.filter(|_| !is_at_work);
+        let other = async {
+            self.other.notified().await;
+            if let Some(until) = rests {
+                tokio::time::sleep_until(until).await;
+            }
+        };
+        let was_other = tokio::select! {
+            () = self.asked.notified() => false,
+            () = other => true,
+        };
+        tokio::time::sleep(GATHER).await;
+        self.was_other = was_other;
+    }
 }
 
 /// Which change of an object counts.
@@ -34,31 +78,38 @@ enum Counts {
     Every,
     /// Not that of a status: the operator writes it itself.
     ButStatus,
+    /// Only that of the spec: nothing is read of its labels and annotations, and whoever edits
+    /// those again and again must not cause round after round.
+    Spec,
 }
 
 impl Triggers {
     /// Starts to watch.
     #[must_use]
     pub fn start(client: Client, pulse: Arc<Pulse>, cluster: String) -> Self {
-        let notify = Arc::new(Notify::new());
+        let changes = Changes::default();
+        let asked = [o::ClusterVersionShadow::kind(&()), o::ProductManifest::kind(&())];
         let mut tasks = Vec::new();
         let mut watch = |resource: ApiResource, namespace: Option<&'static str>, counts: Counts| {
             let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
                 Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
                 None => Api::all_with(client.clone(), &resource),
             };
-            let (notify, pulse) = (Arc::clone(&notify), Arc::clone(&pulse));
+            let is_asked = asked.contains(&resource.kind.as_str().into());
+            let notify = if is_asked { &changes.asked } else { &changes.other };
+            let (notify, pulse) = (Arc::clone(notify), Arc::clone(&pulse));
             tasks.push(tokio::spawn(follow(api, resource.kind, counts, notify, pulse)));
         };
         for kind in served_kinds() {
             let status_is_ours = [
-                o::ClusterVersionShadow::kind(&()),
                 o::ProductManifest::kind(&()),
                 o::AppRelease::kind(&()),
                 o::ResourcePatch::kind(&()),
             ];
             let counts = if status_is_ours.contains(&kind.kind.as_str().into()) {
                 Counts::ButStatus
+            } else if kind.kind == o::ClusterVersionShadow::kind(&()) {
+                Counts::Spec
             } else {
                 Counts::Every
             };
@@ -67,14 +118,17 @@ impl Triggers {
         }
         watch(resource("v1", "ConfigMap", "configmaps"), Some(NAMESPACE), Counts::Every);
         watch(resource("v1", "Secret", "secrets"), Some(NAMESPACE), Counts::Every);
+        let shadows = ApiResource::erase::<o::ClusterVersionShadow>(&());
+        let shadows = Api::namespaced_with(client, NAMESPACE, &shadows);
+        tasks.push(tokio::spawn(look(shadows, pulse)));
         tracing::debug!(cluster, watches = tasks.len(), "watches");
-        Self { notify, tasks }
+        Self { changes, tasks }
     }
 
-    /// Returns once something changed, with what follows at once gathered.
-    pub async fn changed(&mut self) {
-        self.notify.notified().await;
-        tokio::time::sleep(GATHER).await;
+    /// Returns once something changed, with what follows at once gathered. What nobody asked for
+    /// rests between two rounds, unless an upgrade is at work.
+    pub async fn changed(&mut self, is_at_work: bool) {
+        self.changes.next(is_at_work).await;
     }
 }
 
@@ -97,6 +151,20 @@ fn resource(api_version: &str, kind: &str, plural: &str) -> ApiResource {
     }
 }
 
+/// Lists one object again and again, for the pulse.
+async fn look(api: Api<PartialObjectMeta<DynamicObject>>, pulse: Arc<Pulse>) {
+    let every = pulse.alive() / LISTS_IN_TIME;
+    let one = ListParams::default().limit(1);
+    loop {
+        tokio::time::sleep(every).await;
+        match tokio::time::timeout(every, api.list_metadata(&one)).await {
+            Ok(Ok(_)) => pulse.beat(),
+            Ok(Err(error)) => tracing::debug!(%error, "nothing can be listed"),
+            Err(_) => tracing::debug!("no answer to a list"),
+        }
+    }
+}
+
 /// Follows one kind for ever; each watch has a back-off of its own.
 async fn follow(
     api: Api<PartialObjectMeta<DynamicObject>>,
@@ -113,8 +181,11 @@ async fn follow(
     while let Some(event) = stream.next().await {
         let changed = match event {
             Ok(event) => {
-                failures = 0;
-                pulse.beat();
+                // It comes before the first request is sent: nothing has succeeded yet.
+                if !matches!(event, Event::Init) {
+                    failures = 0;
+                    pulse.beat();
+                }
                 take(event, counts, &mut known, &mut fresh)
             }
             Err(error) => {
@@ -173,5 +244,57 @@ fn mark(object: &PartialObjectMeta<DynamicObject>, counts: Counts) -> String {
             meta.labels,
             meta.deletion_timestamp.is_some()
         ),
+        Counts::Spec => {
+            let going = meta.deletion_timestamp.is_some();
+            format!("{:?} {:?} {going}", meta.uid, meta.generation)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many rounds are made in this time while objects change all the time.
+    async fn rounds(changes: &mut Changes, is_at_work: bool, during: Duration) -> usize {
+        let other = Arc::clone(&changes.other);
+        let heartbeats = tokio::spawn(async move {
+            loop {
+                other.notify_one();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let (end, mut count) = (Instant::now() + during, 0);
+        while tokio::time::timeout_at(end, changes.next(is_at_work)).await.is_ok() {
+            count += 1;
+        }
+        heartbeats.abort();
+        count
+    }
+
+    #[tokio::test]
+    async fn heartbeats_of_clusters_do_not_cause_round_after_round() {
+        let mut changes = Changes::default();
+        let count = rounds(&mut changes, false, Duration::from_millis(2500)).await;
+        // The first at once, then one a second.
+        assert!((2..=3).contains(&count), "{count}");
+        let count = rounds(&mut changes, true, Duration::from_secs(1)).await;
+        assert!(count > 5, "an upgrade at work is not slowed down: {count}");
+    }
+
+    #[tokio::test]
+    async fn a_request_does_not_wait_for_the_rest_after_a_heartbeat() {
+        let mut changes = Changes::default();
+        changes.other.notify_one();
+        changes.next(false).await;
+        changes.other.notify_one();
+        let asked = Arc::clone(&changes.asked);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            asked.notify_one();
+        });
+        let begun = Instant::now();
+        changes.next(false).await;
+        assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
     }
 }

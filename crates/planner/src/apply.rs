@@ -8,10 +8,11 @@ mod hooks;
 mod order;
 mod ownership;
 mod patches;
+mod secret;
 
 pub use hooks::{Hook, HookPoint, split_hooks};
 pub use order::Wave;
-pub use ownership::{is_prunable, owner, suspects};
+pub use ownership::{is_only_ours, is_protected, is_prunable, owner, suspects, taken_over};
 pub use patches::{PatchFailure, PatchSpec, patched, patches_digest};
 
 use api::Digest;
@@ -104,7 +105,8 @@ pub fn scopes_of_crds(objects: &[Value]) -> Scopes {
     .collect()
 }
 
-/// Gives objects without a namespace the release's, and takes it from objects of the cluster.
+/// Gives objects without a namespace the release's, takes it from objects of the cluster, and
+/// writes Secrets as the API server keeps them.
 ///
 /// # Errors
 /// When an object is incomplete or of a kind that is not known.
@@ -114,6 +116,7 @@ pub fn normalise(
     scopes: &Scopes,
 ) -> Result<(), ApplyError> {
     for object in objects {
+        secret::fold_texts(object);
         let found = reference(object)?;
         let key = (found.group().to_owned(), found.kind.clone());
         let namespaced = *scopes.get(&key).ok_or_else(|| {
@@ -142,6 +145,7 @@ pub fn prepare(objects: Vec<Value>, owner: &str) -> Result<Vec<Prepared>, ApplyE
     let mut seen = BTreeSet::new();
     let mut prepared = Vec::with_capacity(objects.len());
     for mut body in objects {
+        secret::fold_texts(&mut body);
         let reference = reference(&body)?;
         if !seen.insert(reference.clone()) {
             return Err(ApplyError::Twice(reference.to_string()));
@@ -191,10 +195,20 @@ pub fn plan_apply(
     ApplyPlan { objects, union, obsolete }
 }
 
-/// Leaves out the replica count of a workload that an autoscaler owns.
-pub fn leave_replicas(object: &mut Value) {
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        spec.remove("replicas");
+/// What is sent as the replica count of a workload that an autoscaler scales: nothing
+/// where somebody else owns the field. Where it still is ours alone it stays as it is live, for
+/// what we
+/// leave out then falls back to one replica.
+pub fn leave_replicas(object: &mut Value, live: Option<&Value>, predecessors: &BTreeSet<String>) {
+    let (Some(live), Some(spec)) = (live, object.get_mut("spec").and_then(Value::as_object_mut))
+    else {
+        return;
+    };
+    match live.pointer("/spec/replicas") {
+        Some(count) if is_only_ours(live, &["spec", "replicas"], predecessors) => {
+            spec.insert("replicas".to_owned(), count.clone());
+        }
+        _ => drop(spec.remove("replicas")),
     }
 }
 

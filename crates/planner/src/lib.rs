@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod health;
+mod moment;
 pub mod offers;
 pub mod plan;
 pub mod preflight;

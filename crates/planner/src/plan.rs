@@ -103,12 +103,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         match snapshot.installed_version() {
             Ok(Some(version)) => return adopt(snapshot, &version, empty),
             Ok(None) => {}
-            Err(error) => {
-                let obstacle = Some((StalledReason::ClusterUnreachable, error));
-                let wake_at = after(snapshot, UNKNOWN_INTERVAL_S);
-                let situation = Situation::NotInstalled;
-                return Plan { situation, obstacle, wake_at, ..empty };
-            }
+            Err(error) => return not_known(snapshot, error, empty),
         }
     }
     match request(snapshot) {
@@ -139,6 +134,26 @@ fn not_upgradable(snapshot: &Snapshot) -> Option<String> {
             let before = ready.reason == ConditionReason::NotUpgradable.as_str();
             before.then(|| ready.message.clone())
         }
+    }
+}
+
+/// Whether something is installed is not known: what is asked for waits for the answer.
+fn not_known(snapshot: &Snapshot, error: String, base: Plan) -> Plan {
+    let refusal = match request(snapshot) {
+        Request::Taken(target) => {
+            let before = snapshot.status().preflight;
+            let result = preflight::run(snapshot, &target, before.as_ref(), Run::Routine);
+            return waiting(snapshot, *target, result, Some(Hold::Unknown(error)), base);
+        }
+        Request::Refused(why) => Some(why),
+        Request::None | Request::Unknown(_) => None,
+    };
+    Plan {
+        situation: Situation::NotInstalled,
+        refusal,
+        obstacle: Some((StalledReason::ClusterUnreachable, error)),
+        wake_at: after(snapshot, UNKNOWN_INTERVAL_S),
+        ..base
     }
 }
 

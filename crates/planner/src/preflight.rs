@@ -20,7 +20,7 @@ mod version_upgrade_path;
 pub use cri_upgrade_pods_absent::is_left_over;
 pub use platform_license::expiry;
 
-use crate::api_time;
+use crate::moment::moment;
 use crate::snapshot::{Observed, Snapshot};
 use crate::target::Target;
 use api::checks::CheckReason;
@@ -132,10 +132,9 @@ pub fn run(
 ) -> Preflight {
     let config = config_of(snapshot);
     let inputs = Inputs { snapshot, target, config: &config };
-    let same_target = previous.filter(|p| {
-        p.version == target.version.to_string() && p.image == target.image && !p.image.is_empty()
-    });
-    let now = api_time(snapshot.now);
+    let same_target =
+        previous.filter(|p| p.version == target.version.to_string() && p.image == target.image);
+    let now = moment(snapshot);
     let mut checks = Vec::with_capacity(CHECKS.len());
     for entry in &CHECKS {
         let before =
@@ -155,13 +154,15 @@ pub fn run(
             last_transition_time: Some(since),
         });
     }
-    let unchanged = same_target.is_some_and(|p| p.checks == checks);
+    let signature = target.signature.clone();
+    let unchanged = same_target.is_some_and(|p| p.checks == checks && p.signature == signature);
     let observed_at =
         if unchanged { previous.and_then(|p| p.observed_at.clone()) } else { Some(now) };
     Preflight {
         version: target.version.to_string(),
         image: target.image.clone(),
         observed_at,
+        signature,
         checks,
     }
 }
@@ -181,6 +182,8 @@ fn verdict_of(
         run == Run::Routine
             && c.policy == Policy::OncePassed
             && c.state == CheckState::Passed
+            // What passed for no digest passed for nothing.
+            && !inputs.target.image.is_empty()
             && !ended
     };
     if let Some(check) = before.filter(stands) {
@@ -243,22 +246,22 @@ pub fn config_of(snapshot: &Snapshot) -> PreflightConfig {
 }
 
 /// The preflight of the release in a package; None where there is no package. It says what the
-/// ClusterVersionShadow says once that version is offered or requested: while this very release is
-/// under way, what it said when it began.
+/// ClusterVersionShadow says once that version is offered or requested: what passed once for this
+/// very release stands, and while it is under way, all that was said when it began.
 #[must_use]
 pub fn of_package(snapshot: &Snapshot) -> Option<Preflight> {
     let target = Target::of_package(snapshot)?;
     let status = snapshot.status();
-    if crate::request::in_flight(&status).is_some() {
-        let same = |p: &&Preflight| {
-            p.version == target.version.to_string()
-                && digest_of(&p.image) == digest_of(&target.image)
-        };
-        if let Some(frozen) = status.preflight.as_ref().filter(same) {
-            return Some(frozen.clone());
-        }
+    let same = |p: &&Preflight| {
+        p.version == target.version.to_string() && digest_of(&p.image) == digest_of(&target.image)
+    };
+    let before = status.preflight.as_ref().filter(same).cloned();
+    if let Some(frozen) = before.as_ref().filter(|_| crate::request::in_flight(&status).is_some()) {
+        return Some(frozen.clone());
     }
-    Some(run(snapshot, &target, None, Run::Decisive))
+    let before = before.map(|p| Preflight { image: target.image.clone(), ..p });
+    let found = run(snapshot, &target, before.as_ref(), Run::Routine);
+    Some(Preflight { observed_at: Some(moment(snapshot)), ..found })
 }
 
 /// The digest of an image; the registry before it may be called by another name.

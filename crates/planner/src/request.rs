@@ -40,7 +40,9 @@ pub fn request(snapshot: &Snapshot) -> Request {
     }
     let version: Version = match wish.version.parse() {
         Ok(version) => version,
-        Err(error) => return Request::Refused(format!("desiredUpdate: {error}")),
+        Err(error) => {
+            return Request::Refused(withdraw(snapshot, &format!("desiredUpdate: {error}")));
+        }
     };
     if let Some(refusal) = image_refusal(snapshot, &version, wish.image.as_deref()) {
         return Request::Refused(refusal);
@@ -57,8 +59,14 @@ pub fn request(snapshot: &Snapshot) -> Request {
         return unknown(snapshot, version, under_way, &error);
     }
     let Some(manifest) = manifest_of(snapshot, &version) else {
-        return Request::Refused(format!(
-            "there is no ProductManifest of {version}; publish it: bash upgrade.sh, or ac adm release import-manifest --version {version}"
+        // It may be on its way, or mistyped.
+        let withdraw = api::StalledReason::RequestRefused.remedy_for(&snapshot.cluster);
+        return Request::Refused(api::remedy::message(
+            &format!("there is no ProductManifest of {version}"),
+            &format!(
+                "publish it: bash upgrade.sh, or ac adm release import-manifest --version {version}; \
+                 or {withdraw}"
+            ),
         ));
     };
     let target = Target::of_manifest(manifest);
@@ -66,6 +74,12 @@ pub fn request(snapshot: &Snapshot) -> Request {
         Some(entry) => way_out(entry, target),
         None => Request::Taken(Box::new(target)),
     }
+}
+
+/// With what to do said here: what was asked for may hold anything.
+fn withdraw(snapshot: &Snapshot, why: &str) -> String {
+    let remedy = api::StalledReason::RequestRefused.remedy_for(&snapshot.cluster);
+    api::remedy::message(why, &remedy)
 }
 
 fn lower(version: &Version, at: &Version) -> String {
@@ -103,10 +117,15 @@ fn image_refusal(snapshot: &Snapshot, version: &Version, wished: Option<&str>) -
         return None;
     }
     let wished = api::text::line(wished, 160);
-    Some(format!(
-        "desiredUpdate.image {wished} is not the image of the ProductManifest of {version}; remove it: kubectl patch cvsh {} -n {} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate/image\"}}]'",
-        snapshot.cluster,
-        api::names::NAMESPACE
+    Some(api::remedy::message(
+        &format!(
+            "desiredUpdate.image {wished} is not the image of the ProductManifest of {version}"
+        ),
+        &format!(
+            "remove it: kubectl patch cvsh {} -n {} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate/image\"}}]'",
+            snapshot.cluster,
+            api::names::NAMESPACE
+        ),
     ))
 }
 

@@ -2,6 +2,7 @@
 
 use api::objects::{AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, DesiredUpdate};
 use api::objects::{DeployStatus, Lifecycle, RunningStatus};
+use api::signature::ReleaseSignature;
 use api::{Release, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -158,6 +159,9 @@ pub struct ManifestFacts {
     pub image: Option<String>,
     /// Its Ready condition.
     pub ready: ManifestReady,
+    /// Which key signed the image, and whose keys made it trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ReleaseSignature>,
     /// The release inside the image.
     #[serde(default)]
     pub release: Observed<Release>,
@@ -185,6 +189,9 @@ pub enum ManifestReady {
 pub struct PackageFacts {
     /// Product image with its digest, as it will be published.
     pub image: String,
+    /// Which key signed it, and whose keys made it trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ReleaseSignature>,
     /// The release.
     pub release: Release,
 }
@@ -213,6 +220,9 @@ pub struct ResourcePatchFacts {
     pub digest: String,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Why what it says now does not apply, where that was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A node.

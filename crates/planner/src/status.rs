@@ -5,7 +5,7 @@ mod conditions;
 mod limits;
 mod progress;
 
-use crate::api_time;
+use crate::moment::moment;
 use crate::plan::{Plan, Situation, earliest};
 use crate::snapshot::Snapshot;
 use api::history;
@@ -35,6 +35,8 @@ pub enum StepResult {
         reason: StalledReason,
         /// What exactly.
         message: String,
+        /// What a person does about it, where more is known than the table of reasons says.
+        remedy: String,
     },
 }
 
@@ -104,7 +106,7 @@ fn begin(
     plan: &Plan,
     stages: &[Stage],
 ) {
-    let now = api_time(snapshot.now);
+    let now = moment(snapshot);
     if let Some(left) = next.history.first_mut().filter(|h| h.state == HistoryState::Partial)
         && left.completion_time.is_none()
     {
@@ -127,7 +129,7 @@ fn begin(
 }
 
 fn complete(next: &mut ClusterVersionShadowStatus, snapshot: &Snapshot) {
-    let now = api_time(snapshot.now);
+    let now = moment(snapshot);
     progress::finish_all(&mut next.stages, &now);
     if let Some(entry) = next.history.first_mut() {
         entry.state = HistoryState::Completed;

@@ -1,6 +1,7 @@
 //! The version that a round is about: which one, with which digest, from where.
 
 use crate::snapshot::{ManifestFacts, ManifestReady, Observed, Snapshot};
+use api::signature::ReleaseSignature;
 use api::{Release, Version};
 
 /// A version to which a cluster may move.
@@ -10,6 +11,8 @@ pub struct Target {
     pub version: Version,
     /// Product image with its digest; empty until it is resolved.
     pub image: String,
+    /// Which key signed it, and whose keys made it trusted.
+    pub signature: Option<ReleaseSignature>,
     /// The release inside.
     pub release: Observed<Release>,
     /// Where it comes from.
@@ -32,6 +35,7 @@ impl Target {
         Self {
             version: manifest.version.clone(),
             image: manifest.image.clone().unwrap_or_default(),
+            signature: manifest.signature.clone(),
             release: manifest.release.clone(),
             origin: Origin::ProductManifest(manifest.ready.clone()),
         }
@@ -43,6 +47,7 @@ impl Target {
         Self {
             version,
             image,
+            signature: None,
             release: Observed::Unknown(error.to_owned()),
             origin: Origin::ProductManifest(ManifestReady::Waiting { why: error.to_owned() }),
         }
@@ -55,6 +60,7 @@ impl Target {
         Some(Self {
             version: package.release.version.clone(),
             image: package.image.clone(),
+            signature: package.signature.clone(),
             release: Observed::Value(package.release.clone()),
             origin: Origin::Package,
         })
@@ -67,8 +73,12 @@ pub fn manifests_unknown(snapshot: &Snapshot) -> Option<String> {
     snapshot.manifests.or_empty(&Vec::new()).err()
 }
 
-/// The published release of a version.
+/// The published release of a version. One that is named otherwise than its version counts only
+/// where there is none of the right name: it says what is wrong with it.
 #[must_use]
 pub fn manifest_of<'a>(snapshot: &'a Snapshot, version: &Version) -> Option<&'a ManifestFacts> {
-    snapshot.manifests.value()?.iter().find(|m| m.version == *version)
+    let name = api::names::product_manifest(version);
+    let of_version: Vec<&ManifestFacts> =
+        snapshot.manifests.value()?.iter().filter(|m| m.version == *version).collect();
+    of_version.iter().find(|m| m.name == name).or(of_version.first()).copied()
 }

@@ -21,7 +21,10 @@ const CALLED: &str = "bash upgrade.sh";
     max_term_width = 100,
     args_override_self = true,
     after_help = "Without --only-sync-image, --skip-sync-image and --preflight: sync, then deploy.
-Exit status: 0 done; 1 error; 64 wrong usage. With --preflight: 0 passed, 1 failed, 2 only Retry."
+Exit status: 0 done; 1 error; 64 wrong usage; 69 the package has no program for
+this machine. With --preflight: 0 passed, 1 failed, 2 only Retry.
+Environment: KUBECONFIG names the cluster (/etc/kubernetes/admin.conf where it
+is not set); SKIP_SYNC_IMAGE=true is --skip-sync-image."
 )]
 pub(crate) struct Arguments {
     /// Registry to push to, as host:port; otherwise the platform's own, from ProductBase.
@@ -70,7 +73,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = api::names::GLOBAL)]
     pub(crate) cluster: String,
     /// How long deploy waits for the operator: 5m, 90s, or a number of seconds.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = limit)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = api::time_limit::parse)]
     pub(crate) timeout: Duration,
 }
 
@@ -88,15 +91,6 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password")
     }
-}
-
-/// A time above zero: `5m`, `1h30m`, or a number of seconds.
-fn limit(text: &str) -> Result<Duration, String> {
-    let refused = || "not a time such as 90s, 5m or 1h30m".to_owned();
-    let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
-    let spelled = || text.parse::<jiff::SignedDuration>().ok()?.try_into().ok();
-    let time: Duration = seconds.or_else(spelled).ok_or_else(refused)?;
-    if time.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(time) }
 }
 
 /// The command line's definition.
@@ -200,9 +194,19 @@ mod tests {
         }
     }
 
+    /// What is not signed by a trusted key is refused, and nobody can ask otherwise.
+    #[test]
+    fn no_flag_forces_anything() {
+        let command = Arguments::command();
+        let flags: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert!(flags.contains(&"preflight"), "{flags:?}");
+        let forces = |flag: &&&str| api::signature::FORCING.iter().any(|word| flag.contains(word));
+        assert_eq!(flags.iter().find(forces), None);
+    }
+
     fn refused(words: &[&str]) -> String {
         let failure = parsed(words).unwrap_err();
-        assert_eq!(failure.exit_code(), 64);
+        assert!(api::failure::Failed::is_usage(&failure));
         failure.to_string()
     }
 

@@ -1,15 +1,13 @@
 //! Decides with which account and which certificates a registry is used. Credentials come in
 //! through files, standard input and Secrets and are never shown.
 
-mod accounts;
-
 use crate::arguments::Arguments;
 use crate::decision::{Decision, Source, Wishes, decide};
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::platform::{Platform, pull_accounts, registry_admin};
 use api::names::{CA_KEY, NAMESPACE, PASSWORD_KEY, REGISTRY_ADMIN, USERNAME_KEY};
-use artifacts::registry::{Credentials, Registry, Settings};
+use artifacts::registry::{Credentials, Registry, Settings, account_of};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -136,7 +134,7 @@ pub(crate) fn account(
     given: &Given,
     held: &Held,
     decision: &Decision,
-    pods_registry: &str,
+    platform: &Platform,
     purpose: Use,
 ) -> Result<Option<Credentials>, Failure> {
     let registry = decision.registry.as_str();
@@ -144,7 +142,12 @@ pub(crate) fn account(
         return Ok(Some(account.clone()));
     }
     if let Some(file) = &given.authfile {
-        return accounts::find(file, registry).map(Some).map_err(|reason| Failure::Refused {
+        let reason = match account_of(file.as_bytes(), registry) {
+            Ok(Some(account)) => return Ok(Some(account)),
+            Ok(None) => format!("it has no account for {registry}"),
+            Err(error) => error.to_string(),
+        };
+        return Err(Failure::Refused {
             message: format!("--authfile: {reason}"),
             hints: vec!["give the account with --username and --password-stdin".to_owned()],
         });
@@ -158,14 +161,16 @@ pub(crate) fn account(
             hints: vec!["give it with --username and --password-stdin".to_owned()],
         });
     }
-    // The pull secret speaks of the registry as Pods call it.
+    // The pull secret speaks of the registry as Pods call it, whatever name it has here.
+    let pods_registry = platform.pods_registry(registry);
+    let own = is_of_platform(decision, platform).then_some(pods_registry);
     let pull = held.pull.as_deref().and_then(|text| {
-        accounts::find(text, registry).or_else(|_| accounts::find(text, pods_registry)).ok()
+        let find = |name| account_of(text.as_bytes(), name).ok().flatten();
+        find(registry).or_else(|| find(own.as_deref()?))
     });
-    Ok(match decision.source {
-        Source::External => pull.or(admin),
-        Source::Given | Source::GlobalVip | Source::PlatformUrl => admin.or(pull),
-    })
+    // Who may push to the built-in registry is told to no other.
+    let admin = admin.filter(|_| is_built_in(decision, platform));
+    Ok(admin.or(pull))
 }
 
 /// The registry of a decision, as it is asked from here; nothing is sent yet.
@@ -180,22 +185,32 @@ pub(crate) fn registry(
     purpose: Use,
 ) -> Result<Registry, Failure> {
     let mut settings = Settings::new(&decision.registry);
-    let pods_registry = platform.pods_registry(&decision.registry);
-    settings.credentials = account(given, held, decision, &pods_registry, purpose)?;
+    settings.credentials = account(given, held, decision, platform, purpose)?;
     settings.ca = ca(given, held, decision, platform).map(String::into_bytes);
     settings.retry.seed = u64::from(std::process::id());
     Ok(Registry::new(settings)?)
 }
 
-/// The certificates to trust: those that are given; for the built-in registry, by whatever name,
+/// The certificates to trust: those that are given; for the platform's registry, by whatever name,
 /// its own; else those of the machine.
 fn ca(given: &Given, held: &Held, decision: &Decision, platform: &Platform) -> Option<String> {
-    let is_built_in = match decision.source {
+    let own = held.ca().filter(|_| is_of_platform(decision, platform));
+    given.ca.clone().or_else(|| own.cloned())
+}
+
+/// Whether the registry is the built-in one.
+fn is_built_in(decision: &Decision, platform: &Platform) -> bool {
+    match decision.source {
         Source::GlobalVip | Source::PlatformUrl => true,
         Source::External => false,
         Source::Given => names_of_built_in(platform).contains(&decision.registry),
-    };
-    given.ca.clone().or_else(|| held.ca().filter(|_| is_built_in).cloned())
+    }
+}
+
+/// Whether the registry is the one that the platform uses, built-in or external.
+fn is_of_platform(decision: &Decision, platform: &Platform) -> bool {
+    let external = platform.registry.as_ref().filter(|r| r.external);
+    is_built_in(decision, platform) || external.is_some_and(|r| r.address == decision.registry)
 }
 
 /// The addresses of the built-in registry: as Pods call it, and as it is called from outside.
@@ -224,12 +239,26 @@ mod tests {
                 entry(PASSWORD_KEY, "secret"),
                 entry(CA_KEY, "pem"),
             ]),
-            pull: Some(r#"{"auths":{"pods:1":{"username":"pull","password":"p"}}}"#.to_owned()),
+            pull: Some(r#"{"auths":{"pods:11443":{"username":"pull","password":"p"}}}"#.to_owned()),
+        }
+    }
+
+    /// A platform whose registry is `pods:11443` for its Pods.
+    fn platform(vip: Option<&str>) -> Platform {
+        Platform {
+            registry: Some(PlatformRegistry {
+                address: "pods:11443".to_owned(),
+                external: vip.is_none(),
+                global_vip: vip.map(|vip| vip.to_owned()),
+                ..PlatformRegistry::default()
+            }),
+            pull_secret: None,
         }
     }
 
     fn used(given: &Given, held: &Held, source: Source, purpose: Use) -> Option<String> {
-        let found = account(given, held, &decision(source), "pods:1", purpose);
+        let vip = (source != Source::External).then_some("10.0.0.10");
+        let found = account(given, held, &decision(source), &platform(vip), purpose);
         found.unwrap().map(|account| account.username)
     }
 
@@ -243,36 +272,42 @@ mod tests {
         let none = Given::default();
         assert_eq!(used(&none, &held(), Source::GlobalVip, Use::Push).unwrap(), "admin");
         assert_eq!(used(&none, &held(), Source::Given, Use::Push).unwrap(), "admin");
-        let lost = account(&none, &Held::default(), &decision(Source::Given), "p:1", Use::Push);
+        let there = platform(None);
+        let lost = account(&none, &Held::default(), &decision(Source::Given), &there, Use::Push);
         assert!(lost.unwrap_err().to_string().contains("no account to push with"));
     }
 
     #[test]
     fn an_external_registry_is_looked_at_as_pods_do() {
         let none = Given::default();
-        assert_eq!(used(&none, &held(), Source::External, Use::Look).unwrap(), "pull");
+        let external = Decision { registry: "pods:11443".into(), ..decision(Source::External) };
+        let found = account(&none, &held(), &external, &platform(None), Use::Look).unwrap();
+        assert_eq!(found.unwrap().username, "pull");
         assert_eq!(used(&none, &held(), Source::GlobalVip, Use::Look).unwrap(), "admin");
         assert_eq!(used(&none, &Held::default(), Source::External, Use::Look), None);
     }
 
     #[test]
-    fn the_certificate_of_the_built_in_registry_counts_for_it_only() {
-        let platform = |vip: &str| Platform {
-            registry: Some(PlatformRegistry {
-                address: "registry.local:11443".to_owned(),
-                global_vip: Some(vip.to_owned()),
-                ..PlatformRegistry::default()
-            }),
-            pull_secret: None,
-        };
+    fn another_registry_is_told_no_account_of_the_platform() {
+        let other = Decision { registry: "other.example:443".into(), ..decision(Source::Given) };
+        let platform = platform(Some("10.0.0.10"));
+        let found = account(&Given::default(), &held(), &other, &platform, Use::Look);
+        assert_eq!(found.unwrap().map(|account| account.username), None);
+    }
+
+    #[test]
+    fn the_certificate_of_the_platforms_registry_counts_for_it_only() {
         let none = Given::default();
-        let of = |source, vip| ca(&none, &held(), &decision(source), &platform(vip));
+        let of = |source, vip| ca(&none, &held(), &decision(source), &platform(Some(vip)));
         assert_eq!(of(Source::GlobalVip, "10.0.0.10").as_deref(), Some("pem"));
         assert_eq!(of(Source::Given, "10.0.0.10").as_deref(), Some("pem"));
         assert_eq!(of(Source::Given, "10.0.0.11"), None);
         assert_eq!(of(Source::External, "10.0.0.10"), None);
+        let external = Decision { registry: "pods:11443".into(), ..decision(Source::External) };
+        let own = ca(&none, &held(), &external, &platform(None));
+        assert_eq!(own.as_deref(), Some("pem"));
         let given = Given { ca: Some("mine".into()), ..Given::default() };
-        let own = ca(&given, &held(), &decision(Source::GlobalVip), &platform("10.0.0.10"));
+        let own = ca(&given, &held(), &decision(Source::GlobalVip), &platform(Some("10.0.0.10")));
         assert_eq!(own.as_deref(), Some("mine"));
     }
 

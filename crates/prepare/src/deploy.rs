@@ -7,6 +7,7 @@ mod guard;
 mod manifests;
 mod operator;
 mod publish;
+mod retire;
 
 use crate::Environment;
 use crate::failure::Failure;
@@ -15,6 +16,7 @@ use crate::phases::InHand;
 use crate::platform::Platform;
 use crate::printer::Printer;
 use api::names::{CA_KEY, CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, REGISTRY_CA};
+use api::objects::ClusterVersionShadow;
 use api::{Digest, Version};
 use artifacts::package::Package;
 use cluster::ApiServer as _;
@@ -124,10 +126,14 @@ pub(crate) async fn run(
         operator::Waiting { timeout: deployment.timeout, is_terminal: environment.is_terminal };
     operator::wait(connection, arriving, &waiting, printer).await?;
     publish::publish(connection, arriving, printer).await?;
+    let shadows = guard::list::<ClusterVersionShadow>(connection).await?;
+    retire::retire(connection, &shadows, printer).await?;
+    let (cluster, version) = (api::names::GLOBAL, &arriving.version);
+    if guard::stays_at(&shadows, cluster, version) {
+        return printer.say(&format!("Cluster {cluster} is at {version}: nothing is left to ask."));
+    }
     printer.say(&format!(
-        "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={} --to={}",
-        api::names::GLOBAL,
-        arriving.version
+        "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={cluster} --to={version}"
     ))
 }
 

@@ -3,12 +3,14 @@
 pub(crate) mod hints;
 
 use crate::decision::Undecided;
-use artifacts::package::PackageError;
+use artifacts::package::{PackageError, UntrustedError};
 use artifacts::registry::RegistryError;
 use artifacts::sync::{Missing, PlanError};
 use cluster::CallError;
-use std::error::Error;
 use std::path::PathBuf;
+
+/// Exit status where the command line is wrong.
+pub(crate) const USAGE: u8 = 64;
 
 /// A run failed.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum Failure {
     /// The package is refused.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// The package is not trusted.
+    #[error(transparent)]
+    Untrusted(#[from] UntrustedError),
     /// A plugin package cannot be read.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -76,12 +81,12 @@ pub enum Failure {
         need: &'static str,
     },
     /// A kubeconfig cannot be used.
-    #[error("the kubeconfig {} cannot be used", shown(paths))]
+    #[error("the kubeconfig {} cannot be used: {reason}", shown(paths))]
     Kubeconfig {
         /// Its files.
         paths: Vec<PathBuf>,
-        /// Why.
-        source: Box<kube::config::KubeconfigError>,
+        /// Why; no text of theirs, which may be a token.
+        reason: String,
     },
     /// The API server did not do what it was asked for.
     #[error("cannot {action} at {server}")]
@@ -140,37 +145,4 @@ fn of_holder(holder: Option<u32>) -> String {
 fn shown(paths: &[PathBuf]) -> String {
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     names.join(", ")
-}
-
-impl Failure {
-    /// Exit status: 64 for a wrong command line, 141 where nobody reads the output, else 1.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage { .. } => 64,
-            Self::Output(_) if self.is_silent() => 141,
-            _ => 1,
-        }
-    }
-
-    /// Whether nobody is there to be told.
-    #[must_use]
-    pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
-    }
-}
-
-/// An error and its causes on one line; a cause that the text before repeats is left out.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = api::text::line(&error.to_string(), 2048);
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = api::text::line(&error.to_string(), 1024);
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }

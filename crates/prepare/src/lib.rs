@@ -16,12 +16,14 @@ mod platform;
 mod preflight;
 mod printer;
 mod sync;
+mod trust;
 
 pub use arguments::command;
 pub use environment::Environment;
 pub use failure::Failure;
 pub use printer::Printer;
 
+use api::failure::Failed;
 use arguments::Parsed;
 use std::ffi::OsString;
 
@@ -40,7 +42,7 @@ pub async fn run(
         Ok(status) => status,
         Err(failure) => {
             printer.failure(&failure);
-            failure.exit_code()
+            failure.exit_code(failure::USAGE)
         }
     }
 }

@@ -4,7 +4,10 @@
 use crate::failure::Failure;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// In the folder of the package.
 const FILE: &str = ".upgrade.lock";
@@ -23,7 +26,7 @@ impl Lock {
     /// # Errors
     /// When another run holds it, or no lock can be written.
     pub(crate) fn take(package: &Path) -> Result<Self, Failure> {
-        let (mut file, path) = open(package)?;
+        let Opened { mut file, path, is_ours } = open(package)?;
         let failed = |source| Failure::Lock { path: path.clone(), source };
         match file.try_lock() {
             Ok(()) => {}
@@ -36,26 +39,46 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        if is_ours {
+            file.set_len(0).map_err(failed)?;
+            file.rewind().map_err(failed)?;
+            writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        }
         Ok(Self { _file: file })
     }
 }
 
+/// The file that is locked.
+struct Opened {
+    file: File,
+    path: PathBuf,
+    /// Whether who holds it may write it down there; another user's file is only locked.
+    is_ours: bool,
+}
+
 /// The lock's file: in the package, or where that is read-only, one that is named after it.
-fn open(package: &Path) -> Result<(File, PathBuf), Failure> {
+fn open(package: &Path) -> Result<Opened, Failure> {
     let path = package.join(FILE);
-    let first = match open_file(&path) {
-        Ok(file) => return Ok((file, path)),
+    let first = match open_file(&path, true) {
+        Ok(file) => return Ok(Opened { file, path, is_ours: true }),
         Err(error) => error,
     };
+    // Another user has locked this package before, and goes by this file.
+    if first.kind() == std::io::ErrorKind::PermissionDenied
+        && let Ok(file) = open_file(&path, false)
+    {
+        return Ok(Opened { file, path, is_ours: false });
+    }
     let name = api::Digest::of(package.as_os_str().as_encoded_bytes());
     let other = Path::new(RUN).join(format!("acp-upgrade-{}.lock", &name.hex()[..16]));
     match first.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
-            match open_file(&other) {
-                Ok(file) => Ok((file, other)),
+            match open_file(&other, true) {
+                Ok(file) => Ok(Opened { file, path: other, is_ours: true }),
+                // On a read-only medium the other place is the only one, and its error counts.
+                Err(source) if first.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                    Err(Failure::Lock { path: other, source })
+                }
                 Err(_) => Err(Failure::Lock { path, source: first }),
             }
         }
@@ -63,8 +86,17 @@ fn open(package: &Path) -> Result<(File, PathBuf), Failure> {
     }
 }
 
-fn open_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+/// No link is followed, and no file that has another name: the process id would go there.
+fn open_file(path: &Path, write: bool) -> std::io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).write(write).create(write).truncate(false).custom_flags(flags);
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() && metadata.nlink() == 1 {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is no plain file with one name")),
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +113,21 @@ mod tests {
         assert!(refused.to_string().contains(&pid.to_string()), "{refused}");
         drop(first);
         Lock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_leads_elsewhere_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock, canary) = (folder.path().join(FILE), folder.path().join("canary"));
+        std::fs::write(&canary, "as it was").unwrap();
+        std::os::unix::fs::symlink(&canary, &lock).unwrap();
+        let refused = Lock::take(folder.path()).unwrap_err();
+        assert!(matches!(refused, Failure::Lock { .. }), "{refused}");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::hard_link(&canary, &lock).unwrap();
+        let refused = Lock::take(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains(FILE), "{refused}");
+        assert_eq!(std::fs::read_to_string(&canary).unwrap(), "as it was");
     }
 
     #[test]

@@ -5,20 +5,30 @@ use crate::arguments::Arguments;
 use crate::credentials::{self, Given, Held, Use};
 use crate::decision::{Decision, Sync, Wishes, decide};
 use crate::environment::{Environment, SKIP_SYNC_IMAGE};
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::lock::Lock;
 use crate::platform::Platform;
 use crate::printer::Printer;
-use crate::{deploy, preflight, sync};
+use crate::{deploy, preflight, sync, trust};
+use api::failure::chain;
 use api::names::GLOBAL;
 use artifacts::content::ReleaseContent;
 use artifacts::package::Package;
 
-/// A package that was opened, and the release inside.
-pub(crate) struct InHand {
-    pub(crate) package: Package,
+/// A package, and the release inside. It is read last: where the cluster says whom it trusts,
+/// nothing of it is read before that is asked.
+pub(crate) struct InHand<'a> {
+    pub(crate) package: &'a Package,
     pub(crate) content: ReleaseContent,
+}
+
+impl<'a> InHand<'a> {
+    /// # Errors
+    /// When the release is refused or does not agree with the package.
+    pub(crate) fn of(package: &'a Package) -> Result<Self, Failure> {
+        Ok(Self { package, content: package.release()? })
+    }
 }
 
 /// What a run is asked for and has in hand.
@@ -27,7 +37,7 @@ struct Job<'a> {
     environment: &'a Environment,
     wishes: Wishes,
     given: Given,
-    in_hand: InHand,
+    package: Package,
 }
 
 /// What the cluster says; empty where it is not asked.
@@ -61,14 +71,14 @@ pub(crate) async fn run(
         printer.note("warning: others on this machine can see a password on the command line; prefer --password-stdin");
     }
     let given = Given::read(arguments, std::io::stdin())?;
-    let job = Job { arguments, environment, wishes, given, in_hand: open(environment)? };
+    let job = Job { arguments, environment, wishes, given, package: open(environment)? };
     if arguments.preflight {
         let need = "preflight reads the cluster";
         let connection = Connection::open(&environment.kubeconfig, need).await?;
         let registry = job.wishes.registry.as_deref().unwrap_or_default();
-        return preflight::run(&job.in_hand, &connection, registry, environment, printer).await;
+        return preflight::run(&job.package, &connection, registry, environment, printer).await;
     }
-    let _lock = Lock::take(job.in_hand.package.folder())?;
+    let _lock = Lock::take(job.package.folder())?;
     job.prepare(printer).await.map(|()| 0)
 }
 
@@ -93,11 +103,9 @@ fn wishes(arguments: &Arguments, environment: &Environment) -> Result<Wishes, Fa
     })
 }
 
-fn open(environment: &Environment) -> Result<InHand, Failure> {
+fn open(environment: &Environment) -> Result<Package, Failure> {
     let folder = environment.package.as_deref().ok_or(Failure::NoPackage)?;
-    let package = Package::open(folder, environment.architecture)?;
-    let content = package.release()?;
-    Ok(InHand { package, content })
+    Ok(Package::open(folder, environment.architecture)?)
 }
 
 impl Job<'_> {
@@ -105,12 +113,22 @@ impl Job<'_> {
     async fn prepare(&self, printer: &mut Printer<'_>) -> Result<(), Failure> {
         let world = self.look(printer).await?;
         let decision = decide(&self.wishes, world.platform.registry.as_ref())?;
-        printer.say(&format!("Release:  {}", self.in_hand.content.release.version))?;
+        let signature = match (&world.connection, self.need()) {
+            (Some(connection), Some(_)) => {
+                Some(trust::verify(&self.package, connection, (self.environment.now)()).await?)
+            }
+            _ => None,
+        };
+        let in_hand = InHand::of(&self.package)?;
+        printer.say(&format!("Release:  {}", in_hand.content.release.version))?;
         for line in decision.lines() {
             printer.say(&line)?;
         }
+        if let Some(signature) = signature {
+            printer.say(&format!("Trusted:  {}", signature.words()))?;
+        }
         let connection = world.connection.as_ref().filter(|_| decision.deploy);
-        let arriving = deploy::Arriving::of(&self.in_hand, &world.platform, &decision.registry);
+        let arriving = deploy::Arriving::of(&in_hand, &world.platform, &decision.registry);
         if let Some(connection) = connection {
             // What must not be deployed is not worth two hours of sending first.
             deploy::judge(connection, &arriving).await?;
@@ -119,8 +137,7 @@ impl Job<'_> {
         let Some(connection) = connection else { return Ok(()) };
         let ca = deploy::authority(self.given.ca.as_deref(), world.held.ca().map(String::as_str));
         let timeout = self.arguments.timeout;
-        let deployment =
-            deploy::Deployment { package: &self.in_hand.package, arriving, ca, timeout };
+        let deployment = deploy::Deployment { package: &self.package, arriving, ca, timeout };
         deploy::run(&deployment, connection, self.environment, printer).await
     }
 
@@ -177,7 +194,7 @@ impl Job<'_> {
         decision: &Decision,
         printer: &mut Printer<'_>,
     ) -> Result<(), Failure> {
-        let package = &self.in_hand.package;
+        let package = &self.package;
         let checks = !self.arguments.skip_check_artifacts;
         let registry = |purpose| {
             credentials::registry(&self.given, &world.held, decision, &world.platform, purpose)

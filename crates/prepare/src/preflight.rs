@@ -6,11 +6,11 @@ mod report;
 use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use crate::phases::InHand;
 use crate::platform::Platform;
 use crate::printer::Printer;
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
 use api::{Digest, Release};
+use artifacts::package::Package;
 use cluster::execute::ContentError;
 use cluster::observe::{Depth, LiveFleet, Releases, Subject, observe};
 use planner::preflight::{Summary, of_package, summary};
@@ -37,14 +37,15 @@ impl Releases for OfPackage<'_> {
 /// # Errors
 /// When the cluster cannot be asked at all.
 pub(crate) async fn run(
-    in_hand: &InHand,
+    package: &Package,
     connection: &Connection,
     registry: &str,
     environment: &Environment,
     printer: &mut Printer<'_>,
 ) -> Result<u8, Failure> {
-    let release = &in_hand.content.release;
-    let digest = in_hand.package.product_image().digest();
+    let signature = crate::trust::verify(package, connection, (environment.now)()).await?;
+    let release = &package.release()?.release;
+    let digest = package.product_image().digest();
     let platform = Platform::read(connection).await?;
     let address = platform.pods_registry(registry);
     let image = format!("{address}/{PRODUCT_IMAGE_REPOSITORY}@{digest}");
@@ -57,7 +58,8 @@ pub(crate) async fn run(
     let observed = observe(&connection.server, &releases, &LiveFleet, &subject, Depth::Preflight);
     let mut snapshot = observed.await.map_err(connection.failed("read the cluster"))?;
     let image = image.trim_start_matches('/').to_owned();
-    snapshot.package = Some(PackageFacts { image, release: release.clone() });
+    snapshot.package =
+        Some(PackageFacts { image, signature: Some(signature), release: release.clone() });
     let result = of_package(&snapshot).expect("the package was put into the snapshot above");
     printer.say(report::text(&snapshot, &result).trim_end())?;
     Ok(match summary(&result) {

@@ -1,7 +1,8 @@
 //! Where output goes: what was found and done to standard output, warnings, progress and errors to
 //! standard error.
 
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
+use api::failure::Failed;
 use std::io::Write;
 
 /// Two places to write to.
@@ -41,12 +42,8 @@ impl<'a> Printer<'a> {
 
     /// Says why a run failed, its causes once each, and what to do.
     pub(crate) fn failure(&mut self, failure: &Failure) {
-        if failure.is_silent() {
-            return;
-        }
-        self.note(&format!("error: {}", chain(failure)));
-        for hint in failure.hints() {
-            self.note(&format!("hint: {hint}"));
+        for line in failure.lines(api::names::PREPARE) {
+            self.note(&line);
         }
     }
 }

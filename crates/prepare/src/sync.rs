@@ -3,8 +3,9 @@
 
 mod progress;
 
-use crate::failure::{Failure, chain, hints};
+use crate::failure::{Failure, hints};
 use crate::printer::Printer;
+use api::failure::chain;
 use artifacts::package::Package;
 use artifacts::registry::Registry;
 use artifacts::sync::{PARALLEL, Plan, Report, check, sync};

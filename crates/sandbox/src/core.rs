@@ -52,6 +52,12 @@ async fn request_and_wait(sandbox: &Sandbox) -> Result<()> {
             ensure!(!text(&found, "/status/current/version").is_empty(), "Ready without a version");
             return Ok(());
         }
+        let stalled = condition(&found, "Stalled").filter(|c| text(c, "/status") == "True");
+        if let Some(stalled) =
+            stalled.filter(|c| text(c, "/reason") == api::StalledReason::PreflightFailed.as_str())
+        {
+            bail!("Core cannot be installed here: {}", text(stalled, "/message"));
+        }
         if Instant::now() > deadline {
             let waits = ["Reconciling", "Stalled"].map(|kind| {
                 condition(&found, kind).map(|c| text(c, "/message")).unwrap_or_default()

@@ -1,32 +1,31 @@
 //! Decides the life of a sandbox: which clusters it has, in which order they come and go, and what
 //! is where in its one folder. Knows nothing of the platform on top.
 
+mod known;
 mod mount_points;
 mod status;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use known::FIRST_NUMBER;
 pub use status::{ClusterStatus, Status};
 
 use crate::narration::Narrator;
 use crate::network::Network;
-use crate::node::{self, Node, Spec, Supplies};
+use crate::node::{self, Node, Supplies};
 use crate::platform::{KnownRegistry, Platform, Registered};
 use crate::prerequisites;
-use crate::process::{command, write_atomically};
+use crate::process::command;
 use crate::registry::{PlatformRegistry, text};
 use crate::toolchain::{KubernetesVersion, Tool, Toolchain};
 
 /// The management cluster's name.
 pub const GLOBAL: &str = api::names::GLOBAL;
-/// The last number of the first cluster's address; the VIP is one below.
-const FIRST_NUMBER: u8 = 11;
 /// Programs that a node runs, each a name of the one binary.
 const NODE_PROGRAMS: [&str; 6] =
     ["etcdctl", "kube-proxy", "kubeadm", "kubectl", "kubelet", "kube-apiserver"];
@@ -62,6 +61,30 @@ impl Options {
             platform: true,
         }
     }
+
+    /// The sandbox in which the job is tested, beside that of the demo.
+    pub fn of_the_job(cache: &Path) -> Self {
+        Self::beside(cache, "e2e", "10.89.0", "acpe2e")
+    }
+
+    /// The sandbox in which sandboxes are tested.
+    pub fn of_sandboxes(cache: &Path) -> Self {
+        Self::beside(cache, "sandbox-test", "10.90.0", "acpt")
+    }
+
+    /// All that tests bring up.
+    pub fn of_tests(cache: &Path) -> [Self; 2] {
+        [Self::of_the_job(cache), Self::of_sandboxes(cache)]
+    }
+
+    /// One that does not meet that of the demo.
+    fn beside(cache: &Path, state: &str, prefix: &str, tag: &str) -> Self {
+        Self {
+            state: cache.join(state),
+            network: Network { prefix: prefix.to_owned(), tag: tag.to_owned() },
+            ..Self::new(cache)
+        }
+    }
 }
 
 /// The folder for all that is kept between runs, from `XDG_CACHE_HOME` and `HOME`.
@@ -71,12 +94,14 @@ pub fn default_cache(xdg: Option<&OsStr>, home: Option<&OsStr>) -> Result<PathBu
     Ok(base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("acp-upgrade"))
 }
 
-/// A cluster that a sandbox has or had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
-    name: String,
-    number: u8,
-    kubernetes: String,
+/// What a sandbox consists of.
+#[derive(Clone, Debug)]
+pub struct Built {
+    kube: PathBuf,
+    registry: PathBuf,
+    helm: PathBuf,
+    /// The images of a node.
+    images: PathBuf,
 }
 
 /// Real clusters and a registry on this machine.
@@ -102,9 +127,10 @@ impl Sandbox {
         self.options.state.join("bin")
     }
 
-    /// Puts a program of the product beside kubectl and helm.
-    pub fn add_program(&self, name: &str, program: &Path) -> Result<()> {
-        link(program, &self.bin().join(name))
+    /// Puts `ac` beside kubectl and helm, under both of its names.
+    pub fn add_ac(&self, program: &Path) -> Result<()> {
+        link(program, &self.bin().join("ac"))?;
+        link(program, &self.bin().join("kubectl-acp"))
     }
 
     /// The programs that nodes run; clusters of several versions can stand side by side.
@@ -150,8 +176,9 @@ impl Sandbox {
         Ok(kubectl)
     }
 
-    /// Brings up what is not up; safe to run twice, and cleans what a run that died left.
-    pub async fn up(&self) -> Result<Status> {
+    /// Builds what it consists of and nobody has built yet: minutes, where [`Sandbox::up`] alone
+    /// takes seconds.
+    pub async fn build(&self) -> Result<Built> {
         let found = prerequisites::check(&self.options.cache).await;
         prerequisites::require(&found)?;
         let toolchain = Toolchain::new(&self.options.cache, self.narrator.clone());
@@ -159,6 +186,12 @@ impl Sandbox {
         let registry = toolchain.build(&Tool::registry()).await?;
         let helm = toolchain.build(&Tool::helm()).await?;
         let images = node::archive(&kube, Path::new(BUSYBOX), self.options.kubernetes).await?;
+        Ok(Built { kube, registry, helm, images })
+    }
+
+    /// Brings up what is not up; safe to run twice, and cleans what a run that died left.
+    pub async fn up(&self) -> Result<Status> {
+        let Built { kube, registry, helm, images } = self.build().await?;
 
         let _held = self.lock()?;
         let known = self.remember()?;
@@ -186,6 +219,11 @@ impl Sandbox {
         self.status().await
     }
 
+    /// Whether anything of it was left behind or is up.
+    pub fn is_there(&self) -> bool {
+        self.options.state.exists()
+    }
+
     /// Ends and removes everything, whatever state it is in; safe to run twice.
     pub async fn down(&self) -> Result<()> {
         let _held = self.lock()?;
@@ -197,7 +235,8 @@ impl Sandbox {
                 problems.push(format!("cluster {name}: {error:#}"));
             }
         }
-        if let Err(error) = self.registry().down().await {
+        let registry = self.registry();
+        if let Err(error) = self.narrator.during("registry: going down", registry.down()).await {
             problems.push(format!("registry: {error:#}"));
         }
         if let Err(error) = self.options.network.down().await {
@@ -275,89 +314,13 @@ impl Sandbox {
         let file = File::create(state.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(_) => bail!("another run of the sandbox is at work in {}", state.display()),
-        }
-    }
-
-    fn known_path(&self) -> PathBuf {
-        self.options.state.join("clusters.json")
-    }
-
-    fn known(&self) -> Result<Vec<Known>> {
-        match fs::read(self.known_path()) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .with_context(|| self.known_path().display().to_string()),
-            Err(_) => Ok(Vec::new()),
-        }
-    }
-
-    /// Gives every new cluster its number and writes all down before anything is made.
-    fn remember(&self) -> Result<Vec<Known>> {
-        let mut known = self.known()?;
-        for name in &self.options.clusters {
-            check_name(name)?;
-            let kubernetes = self.options.kubernetes.to_string();
-            if let Some(one) = known.iter().find(|one| &one.name == name) {
-                ensure!(
-                    one.kubernetes == kubernetes,
-                    "cluster {name} is there with Kubernetes {0}, not {kubernetes}: ask for {0}, or \
-                     take the sandbox down first (cargo xtask sandbox down)",
-                    one.kubernetes
-                );
-                continue;
+            Err(TryLockError::WouldBlock) => {
+                bail!("another run of the sandbox is at work in {}", state.display())
             }
-            let taken = |number: &u8| known.iter().any(|one| one.number == *number);
-            let from = if name == GLOBAL { FIRST_NUMBER } else { FIRST_NUMBER + 1 };
-            let number = (from..250).find(|number| !taken(number)).context("too many clusters")?;
-            known.push(Known { name: name.clone(), number, kubernetes });
-        }
-        write_atomically(&self.known_path(), &serde_json::to_vec_pretty(&known)?)?;
-        Ok(known)
-    }
-
-    fn node(&self, cluster: &str) -> Result<Node> {
-        let known = self.known()?;
-        let names: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
-        match known.iter().find(|one| one.name == cluster) {
-            Some(known) => self.node_of(known),
-            None if names.is_empty() => bail!("no sandbox is up: cargo xtask sandbox up"),
-            None => bail!("no cluster {cluster}: there are {}", names.join(", ")),
-        }
-    }
-
-    fn node_of(&self, known: &Known) -> Result<Node> {
-        let (network, offset) = (&self.options.network, known.number.saturating_sub(FIRST_NUMBER));
-        let mut names = vec![network.gateway()];
-        if known.name == GLOBAL {
-            names.push(self.registry().vip().to_owned());
-        }
-        let spec = Spec {
-            name: known.name.clone(),
-            machine: network.machine(&known.name, known.number),
-            pods: format!("10.244.{offset}.0/24"),
-            services: format!("10.{}.0.0/16", 96_u8.saturating_add(offset)),
-            names,
-            kubernetes: known.kubernetes.parse()?,
-            tag: network.tag.clone(),
-        };
-        let folder = self.options.state.join("clusters").join(&known.name);
-        Ok(Node::new(spec, network, &folder))
-    }
-
-    /// Every cluster that is written down, and every one whose namespace is here all the same.
-    fn remains(&self) -> Result<Vec<Node>> {
-        let mut known = self.known()?;
-        let tag = format!("{}-", self.options.network.tag);
-        let listed = fs::read_dir("/run/netns").into_iter().flatten();
-        for entry in listed {
-            let entry = entry?.file_name().to_string_lossy().into_owned();
-            let Some(name) = entry.strip_prefix(&tag) else { continue };
-            if name != "registry" && !known.iter().any(|one| one.name == name) {
-                let kubernetes = self.options.kubernetes.to_string();
-                known.push(Known { name: name.to_owned(), number: 0, kubernetes });
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", state.display()))
             }
         }
-        known.iter().map(|one| self.node_of(one)).collect()
     }
 
     fn link_programs(&self, kube: &Path, helm: &Path) -> Result<()> {
@@ -384,16 +347,6 @@ fn link(target: &Path, link: &Path) -> Result<()> {
         .with_context(|| format!("cannot link {}", link.display()))
 }
 
-fn check_name(name: &str) -> Result<()> {
-    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fits = !name.is_empty() && name.len() <= 40 && name.chars().all(letters);
-    ensure!(
-        fits && !name.starts_with('-') && !name.ends_with('-') && name != "registry",
-        "{name:?} is no name for a cluster: use small letters, digits and dashes"
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,38 +358,5 @@ mod tests {
         assert_eq!(found(set("/c"), set("/h")), Path::new("/c/acp-upgrade"));
         assert_eq!(found(set(""), set("/h")), Path::new("/h/.cache/acp-upgrade"));
         assert!(default_cache(None, None).is_err());
-    }
-
-    #[test]
-    fn clusters_keep_their_numbers() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = Options::new(folder.path());
-        options.state = folder.path().to_owned();
-        options.clusters = vec!["workload-a".to_owned()];
-        Sandbox::new(options.clone(), Narrator::silent()).remember().unwrap();
-        options.clusters = vec!["global".to_owned(), "workload-b".to_owned()];
-        let known = Sandbox::new(options, Narrator::silent()).remember().unwrap();
-        let numbers: Vec<(&str, u8)> =
-            known.iter().map(|one| (one.name.as_str(), one.number)).collect();
-        assert_eq!(numbers, [("workload-a", 12), ("global", 11), ("workload-b", 13)]);
-    }
-
-    #[test]
-    fn a_cluster_does_not_change_its_version_by_being_brought_up_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = Options::new(folder.path());
-        options.state = folder.path().to_owned();
-        Sandbox::new(options.clone(), Narrator::silent()).remember().unwrap();
-        options.kubernetes = KubernetesVersion::V1_34;
-        let said = Sandbox::new(options, Narrator::silent()).remember().unwrap_err().to_string();
-        assert!(said.contains("ask for v1.33.13"), "{said}");
-    }
-
-    #[test]
-    fn a_name_that_would_not_fit_is_refused() {
-        assert!(check_name("workload-a").is_ok());
-        for name in ["", "A", "-a", "a/b", "registry"] {
-            assert!(check_name(name).is_err(), "{name}");
-        }
     }
 }

@@ -224,7 +224,7 @@ impl Node {
         let settings = configuration::containerd(text(&images)?, text(&node.join("certs.d"))?);
         fs::write(node.join("containerd.toml"), settings)?;
         fs::write(root.join("etc/cni/net.d/10-pods.conflist"), configuration::cni(&self.spec))?;
-        fs::write(node.join("audit-policy.yaml"), configuration::AUDIT_POLICY)?;
+        fs::write(node.join("audit-policy.yaml"), configuration::audit_policy())?;
         fs::write(node.join("kubeadm.yaml"), configuration::kubeadm(&self.spec, text(node)?))?;
         fs::write(node.join("kube-proxy.yaml"), configuration::kube_proxy(&self.spec))?;
         // There is no name server outside: what a cluster cannot answer itself has no answer.

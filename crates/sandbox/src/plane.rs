@@ -100,7 +100,14 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// The client address of etcd, plain HTTP.
+    /// Lets the API server reach etcd at another port of this machine: that of a proxy.
+    pub async fn reach_etcd_at(&mut self, port: u16) -> Result<()> {
+        self.cut();
+        self.etcd_port = port;
+        self.resume().await
+    }
+
+    /// The client address of etcd as the API server knows it, plain HTTP.
     pub fn etcd_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.etcd_port)
     }

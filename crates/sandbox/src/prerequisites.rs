@@ -12,6 +12,8 @@ use crate::narration::Narrator;
 use crate::node::is_version_2;
 use crate::process::{command, run};
 
+/// Where programs are looked for.
+const FOLDERS: [&str; 5] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"];
 /// Programs and the distribution's packages that bring them.
 const PROGRAMS: [(&str, &str); 15] = [
     ("containerd", "containerd"),
@@ -94,20 +96,16 @@ pub async fn check(cache: &Path) -> Vec<Finding> {
     let mut findings = vec![root().await];
     findings.push(language("Go", "go", "version", GO_MINOR).await);
     findings.push(language("Rust", "cargo", "--version", RUST_MINOR).await);
-    findings.push(match language("Node", "node", "--version", 0).await {
-        Finding { what, state: State::Missing(_) } => {
-            Finding { what, state: State::Doubtful("not there; only web/ needs it".to_owned()) }
-        }
-        there => there,
-    });
     findings.push(cgroups());
     findings.push(disk(cache).await);
-    findings.extend(packages().await);
+    findings.extend(packages(&FOLDERS.map(Path::new)));
     findings
 }
 
-/// Installs the distribution's packages that are missing.
+/// Installs the distribution's packages that are missing. Where something is missing that only a
+/// person can bring, that is said first and nothing is installed.
 pub async fn install(findings: &[Finding], narrator: &Narrator) -> Result<()> {
+    require_of_a_person(findings)?;
     let mut wanted: Vec<&str> = Vec::new();
     for finding in findings {
         if let State::Installable(package) = &finding.state
@@ -135,8 +133,17 @@ pub async fn install(findings: &[Finding], narrator: &Narrator) -> Result<()> {
 
 /// Fails with one line for each thing that blocks.
 pub fn require(findings: &[Finding]) -> Result<()> {
+    refuse(findings, Finding::blocks)
+}
+
+/// Fails with one line for each thing that only a person can bring.
+fn require_of_a_person(findings: &[Finding]) -> Result<()> {
+    refuse(findings, |finding| matches!(finding.state, State::Missing(_)))
+}
+
+fn refuse(findings: &[Finding], blocks: fn(&Finding) -> bool) -> Result<()> {
     let blocking: Vec<String> =
-        findings.iter().filter(|finding| finding.blocks()).map(Finding::to_string).collect();
+        findings.iter().filter(|finding| blocks(finding)).map(Finding::to_string).collect();
     if !blocking.is_empty() {
         bail!("this machine lacks what a sandbox needs:\n{}", blocking.join("\n"));
     }
@@ -144,10 +151,15 @@ pub fn require(findings: &[Finding]) -> Result<()> {
 }
 
 async fn root() -> Finding {
-    match run(&mut command("id", ["-u"]), Duration::from_secs(5)).await {
-        Ok(id) if id.trim() == "0" => Finding::new("root", State::Present("uid 0".to_owned())),
-        _ => Finding::new("root", State::Missing("run this as root (namespaces)".to_owned())),
-    }
+    whoever(&run(&mut command("id", ["-u"]), Duration::from_secs(5)).await.unwrap_or_default())
+}
+
+fn whoever(id: &str) -> Finding {
+    let state = match id.trim() {
+        "0" => State::Present("uid 0".to_owned()),
+        _ => State::Missing("run this as root (namespaces)".to_owned()),
+    };
+    Finding::new("root", state)
 }
 
 /// A language's tool, at a minor version or a later one.
@@ -186,7 +198,11 @@ async fn disk(cache: &Path) -> Finding {
     let there = cache.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let mut df = command("df", ["--output=avail", "--block-size=1G"]);
     let said = run(df.arg(there), Duration::from_secs(10)).await.unwrap_or_default();
-    let free = said.lines().nth(1).and_then(|line| line.trim().parse::<u64>().ok());
+    room(there, said.lines().nth(1).and_then(|line| line.trim().parse().ok()))
+}
+
+/// Whether so many GiB are enough.
+fn room(there: &Path, free: Option<u64>) -> Finding {
     let state = match free {
         Some(free) if free >= DISK_GIB => State::Present(format!("{free} GiB free")),
         Some(free) => State::Missing(format!(
@@ -198,11 +214,10 @@ async fn disk(cache: &Path) -> Finding {
     Finding::new("disk", state)
 }
 
-async fn packages() -> Vec<Finding> {
+fn packages(folders: &[&Path]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (program, package) in PROGRAMS {
-        let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/bin"];
-        let found = folders.iter().map(|folder| Path::new(folder).join(program));
+        let found = folders.iter().map(|folder| folder.join(program));
         findings.push(installed(program, package, found.into_iter().find(|path| path.exists())));
     }
     for (file, package) in FILES {
@@ -232,6 +247,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_found_missing() {
+        assert!(whoever("1000\n").blocks() && whoever("").blocks());
+        assert!(!whoever("0\n").blocks());
+        let there = Path::new("/somewhere");
+        assert!(room(there, Some(DISK_GIB - 1)).to_string().contains("/somewhere: make room"));
+        assert!(!room(there, Some(DISK_GIB)).blocks() && !room(there, None).blocks());
+        let folder = tempfile::tempdir().unwrap();
+        let (program, package) = PROGRAMS[0];
+        let said = || packages(&[folder.path()])[0].to_string();
+        assert_eq!(said(), format!("missing  {program}: apt-get install {package}"));
+        fs::write(folder.path().join(program), "").unwrap();
+        assert!(said().starts_with("ok"), "{}", said());
+    }
+
+    #[test]
     fn each_missing_thing_is_one_line_with_what_to_do() {
         let findings = [
             Finding::new("root", State::Present("uid 0".to_owned())),
@@ -245,5 +275,19 @@ mod tests {
              missing  runc: apt-get install runc\nmissing  Go: install Go"
         );
         assert!(require(&findings[..1]).is_ok());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_installed_where_a_person_must_act_first() {
+        let findings = [
+            Finding::new("root", State::Missing("run this as root (namespaces)".to_owned())),
+            Finding::new("nothing", State::Installable("no-such-package".to_owned())),
+        ];
+        let said = install(&findings, &Narrator::new(|_| {})).await.unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "this machine lacks what a sandbox needs:\n\
+             missing  root: run this as root (namespaces)"
+        );
     }
 }

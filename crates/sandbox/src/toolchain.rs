@@ -61,7 +61,7 @@ impl Toolchain {
         let output = work.path().join("out");
         fs::create_dir(&output)?;
         let mut build = go_build(tool, work.path(), &output)?;
-        let what = format!("building {}", tool.name);
+        let what = format!("building {}, once", tool.title());
         self.narrator.during(&what, run(&mut build, BUILD_LIMIT)).await?;
         let made = output.join(&tool.name);
         ensure!(made.exists(), "go did not write {}", tool.name);

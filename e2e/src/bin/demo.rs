@@ -1,10 +1,10 @@
 //! `make demo`: the job on real clusters, narrated; the clusters stay up.
 
-use anyhow::Result;
-use e2e::job::STEPS;
+use anyhow::{Context as _, Result};
+use e2e::job::{STEPS, look_around};
 use e2e::packages::Packages;
 use e2e::site::{Site, demo_options};
-use sandbox::{Narrator, prerequisites};
+use sandbox::Narrator;
 use std::time::Instant;
 
 #[tokio::main]
@@ -14,11 +14,9 @@ async fn main() -> Result<()> {
     let narrator = Narrator::new(|line| println!("{line}"));
     let started = Instant::now();
     let options = demo_options()?;
-    let found = prerequisites::check(&options.cache).await;
-    prerequisites::install(&found, &narrator).await?;
     narrator.say("== Building the core packages 4.2.1 and 4.3.0");
     let packages = Packages::build(&narrator).await?;
-    narrator.say("== Bringing up the clusters global and workload-a, with Core 4.2.1");
+    narrator.say("== Bringing up the clusters global and workload-a");
     let site = Site::up(options, packages, narrator.clone()).await?;
     let version = site.ask("kubectl get prdb base -o jsonpath='{.status.version}'").await?;
     if version != "4.2.1" {
@@ -26,17 +24,18 @@ async fn main() -> Result<()> {
         narrator.say("  make sandbox-down && make demo");
         return Ok(());
     }
+    narrator.say("");
+    narrator.say("== The commands are typed in the folder of the package that comes:");
+    narrator.say(&format!("$ cd {}", site.packages.new.display()));
     for (number, step) in STEPS.iter().enumerate() {
         step.announce(number + 1, &narrator);
-        step.run(&site).await?;
+        step.run(&site).await.context("to begin anew: make sandbox-down && make demo")?;
     }
-    let kubeconfig = site.sandbox.kubeconfig(api::names::GLOBAL)?;
     narrator.say("");
     narrator.say(&format!("== Done in {} s. The clusters stay up:", started.elapsed().as_secs()));
-    narrator.say(&format!("  export PATH={}:$PATH", site.sandbox.bin().display()));
-    narrator.say(&format!("  export KUBECONFIG={}", kubeconfig.display()));
-    narrator.say("  ac adm upgrade status --verbose        what was done");
-    narrator.say("  kubectl get apprelease -A              what is installed");
+    for (command, what) in look_around(&site)? {
+        narrator.say(format!("  {command:<38} {what}").trim_end());
+    }
     narrator.say("  cargo xtask sandbox status             every cluster and its kubeconfig");
     narrator.say("  make sandbox-down                      takes everything down");
     Ok(())

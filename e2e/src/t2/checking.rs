@@ -3,6 +3,7 @@
 
 use super::{Bench, check, condition, text};
 use anyhow::{Context as _, Result, ensure};
+use api::CheckName;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ impl Bench {
             let checks = cvsh.pointer("/status/preflight/checks").and_then(Value::as_array);
             text(cvsh, "/status/preflight/version") == version
                 && checks.is_some_and(|all| {
-                    all.len() == 13 && all.iter().all(|c| text(c, "/state") == "Passed")
+                    all.len() == CheckName::ALL.len()
+                        && all.iter().all(|c| text(c, "/state") == "Passed")
                 })
                 && text(condition(cvsh, "PreflightReady"), "/status") == "True"
         })

@@ -9,6 +9,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where the Lease of the operator stands.
+const LEASE: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/cpaas-system/leases/cluster-version-operator";
+
 /// How an operator is started.
 #[derive(Debug, Clone)]
 pub struct Start {
@@ -16,11 +20,46 @@ pub struct Start {
     pub identity: String,
     /// The release that it belongs to.
     pub version: String,
+    /// The API server that it asks; None for the real one. A proxy has its own address.
+    pub through: Option<String>,
+    /// How it holds the Lease.
+    pub lease: Lease,
+    /// What it logs.
+    pub log: &'static str,
+    /// The longest time without a look at everything, in seconds; None as it is shipped.
+    pub resync_s: Option<u64>,
+}
+
+/// How an operator holds the Lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// 2 s, 1 s, 200 ms: a test need not wait.
+    Short,
+    /// 15 s, 10 s, 2 s, as it is shipped.
+    AsShipped,
+}
+
+impl Lease {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Short => {
+                &["--lease-duration-s=2", "--lease-renew-deadline-s=1", "--lease-retry-ms=200"]
+            }
+            Self::AsShipped => &[],
+        }
+    }
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { identity: "operator-a".to_owned(), version: "4.3.0".to_owned() }
+        Self {
+            identity: "operator-a".to_owned(),
+            version: "4.3.0".to_owned(),
+            through: None,
+            lease: Lease::Short,
+            log: "info",
+            resync_s: None,
+        }
     }
 }
 
@@ -40,20 +79,27 @@ impl Bench {
     /// # Errors
     /// When it does not answer.
     pub async fn operator(&self, start: &Start) -> Result<Operator> {
+        let operator = self.start_operator(start).await?;
+        wait_until("the operator to be ready", Duration::from_secs(20), || async {
+            Ok(operator.page("/readyz").await?.0 == 200)
+        })
+        .await
+        .with_context(|| operator.said())?;
+        Ok(operator)
+    }
+
+    /// Starts an operator.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start_operator(&self, start: &Start) -> Result<Operator> {
         let folder = self.folder();
-        let account = "system:serviceaccount:cpaas-system:cluster-version-operator";
-        let kubeconfig = folder.join("operator.kubeconfig");
-        if !kubeconfig.exists() {
-            let name = account.rsplit(':').next().unwrap_or_default();
-            let token = self.token("cpaas-system", name).await?;
-            fs::write(&kubeconfig, self.kubeconfig_of(&token)?)?;
-            fs::write(folder.join("pull.json"), self.pull_secret()?)?;
-        }
+        let kubeconfig = self.kubeconfig_of_operator(start).await?;
         let cache = folder.join(format!("cache-{}", start.identity));
         fs::create_dir_all(&cache)?;
         let port = free_port()?;
         let log = folder.join(format!("{}.log", start.identity));
-        let arguments = [
+        let mut arguments = vec![
             format!("--identity={}", start.identity),
             format!("--cvo-version={}", start.version),
             format!("--kubeconfig={}", kubeconfig.display()),
@@ -62,19 +108,31 @@ impl Bench {
             format!("--helm={}", self.helm.display()),
             format!("--cache={}", cache.display()),
             format!("--listen=127.0.0.1:{port}"),
-            "--lease-duration-s=2".to_owned(),
-            "--lease-renew-deadline-s=1".to_owned(),
-            "--lease-retry-ms=200".to_owned(),
+            format!("--log={}", start.log),
         ];
+        arguments.extend(start.resync_s.map(|seconds| format!("--resync-s={seconds}")));
+        arguments.extend(start.lease.arguments().iter().map(|&word| word.to_owned()));
         let program = self.packages.programs.join("cluster-version-operator");
         let process = Companion::start(&program, &arguments, &log)?;
-        let operator = Operator { process, identity: start.identity.clone(), port, log };
-        wait_until("the operator to be ready", Duration::from_secs(20), || async {
-            Ok(operator.page("/readyz").await?.0 == 200)
-        })
-        .await
-        .with_context(|| operator.said())?;
-        Ok(operator)
+        Ok(Operator { process, identity: start.identity.clone(), port, log })
+    }
+
+    /// With the token of the operator's own account, so that its rights are the packaged ones.
+    async fn kubeconfig_of_operator(&self, start: &Start) -> Result<PathBuf> {
+        let folder = self.folder();
+        let direct = folder.join("operator.kubeconfig");
+        if !direct.exists() {
+            let account = "system:serviceaccount:cpaas-system:cluster-version-operator";
+            let name = account.rsplit(':').next().unwrap_or_default();
+            let token = self.token("cpaas-system", name).await?;
+            fs::write(&direct, self.kubeconfig_of(&token)?)?;
+            fs::write(folder.join("pull.json"), self.pull_secret()?)?;
+        }
+        let Some(through) = &start.through else { return Ok(direct) };
+        let other = folder.join(format!("{}.kubeconfig", start.identity));
+        let text = fs::read_to_string(&direct)?;
+        fs::write(&other, text.replace(&self.plane.url(), through))?;
+        Ok(other)
     }
 
     fn pull_secret(&self) -> Result<String> {
@@ -89,10 +147,18 @@ impl Bench {
     /// # Errors
     /// When the API server does not answer.
     pub async fn leader(&self) -> Result<String> {
-        let path =
-            "/apis/coordination.k8s.io/v1/namespaces/cpaas-system/leases/cluster-version-operator";
-        let lease = self.get(path).await?;
+        let lease = self.get(LEASE).await?;
         Ok(super::text(&lease, "/spec/holderIdentity").to_owned())
+    }
+
+    /// Whether somebody leads now: the Lease was renewed within its last second.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn lease_is_fresh(&self) -> Result<bool> {
+        let lease = self.get(LEASE).await?;
+        let renewed: jiff::Timestamp = super::text(&lease, "/spec/renewTime").parse()?;
+        Ok(jiff::Timestamp::now().duration_since(renewed) < jiff::SignedDuration::from_secs(1))
     }
 }
 
@@ -105,6 +171,17 @@ impl Operator {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let answer = tokio::time::timeout(Duration::from_secs(5), reqwest::get(url)).await??;
         Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Whether it runs no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
     }
 
     /// The end of its log.

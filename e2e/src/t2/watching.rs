@@ -12,7 +12,7 @@ const OFFER_LIMIT: Duration = Duration::from_secs(30);
 /// From a request to its completion.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(180);
 /// The path of the ClusterVersionShadow.
-const CVSH: &str =
+pub(super) const CVSH: &str =
     "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/global";
 
 /// A text in an object; empty where there is none.

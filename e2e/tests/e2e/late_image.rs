@@ -2,6 +2,7 @@
 //! words, and goes on by itself once the image is there.
 
 use anyhow::{Context as _, Result, ensure};
+use artifacts::package::Package;
 use e2e::packages::{cache, root};
 use e2e::site::Site;
 use sandbox::Narrator;
@@ -31,8 +32,10 @@ pub(crate) async fn late_image(site: &Site) -> Result<()> {
         .with("OLD", &site.packages.old.display().to_string());
     let minute = Duration::from_secs(90);
     let copy = "skopeo copy -q --preserve-digests --dest-cert-dir \"$CERTIFICATES\" --dest-creds \"$PUSH\"";
+    let signed = Package::open(&package, "amd64")?.product_image().digest().clone();
+    let signature = api::signature::signature_tag(&signed);
     let publish = format!(
-        "{copy} oci:\"$NEW\"/images:acp/product-image:v4.3.1 docker://\"$REGISTRY\"/acp/product-image:v4.3.1 && ac adm release import-manifest --version 4.3.1 --wait --timeout=1m && kubectl annotate resourcepatches rp-coredns config.cpaas.io/exempt-for-ver=4.3.1 --overwrite && ac adm upgrade --to=4.3.1"
+        "for tag in v4.3.1 {signature}; do {copy} oci:\"$NEW\"/images:acp/product-image:$tag docker://\"$REGISTRY\"/acp/product-image:$tag || exit; done && ac adm release import-manifest --version 4.3.1 --wait --timeout=1m && kubectl annotate resourcepatches rp-coredns config.cpaas.io/exempt-for-ver=4.3.1 --overwrite && ac adm upgrade --to=4.3.1"
     );
     shell.run(&publish, minute).await?.expect(0)?;
     let asked = Instant::now();

@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::packages::{Packages, root};
 use e2e::shell::{Said, Shell};
 use e2e::site::{Site, test_options};
+use e2e::turn::Turn;
 use sandbox::{Narrator, Sandbox};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_commands() -> Result<()> {
-    let _alone = crate::REAL_CLUSTERS.lock().await;
+    let _alone = Turn::alone().await;
     let narrator = Narrator::stderr();
     let options = test_options(&["global"])?;
     Sandbox::new(options.clone(), Narrator::silent()).down().await?;
@@ -44,6 +45,9 @@ async fn workflow(shell: &Shell, narrator: &Narrator) -> Result<()> {
     block(shell, narrator, "04-exempt", 0).await?.containing("annotated")?;
     block(shell, narrator, "02-preflight", 0).await?.containing("PASSED")?;
     block(shell, narrator, "05-request", 0).await?.containing("patched")?;
+    // What is asked for already stands in the editor: it is saved as it is.
+    let editing = shell.with("EDITOR", "true");
+    block(&editing, narrator, "11-edit", 0).await?.containing("no changes made")?;
     // Asking again for what is under way changes nothing and succeeds, one command after the other.
     block(shell, narrator, "06-request-ac", 0).await?.containing("4.3.0")?;
     block(shell, narrator, "07-observe", 0).await?.containing("4.2.1")?;
@@ -55,7 +59,11 @@ async fn workflow(shell: &Shell, narrator: &Narrator) -> Result<()> {
     ensure!(conditions.contains("Ready\tTrue\tCompleted\t"), "{conditions}");
     let checks = block(shell, narrator, "09-checks", 0).await?.stdout;
     let rows: Vec<Vec<&str>> = checks.lines().skip(1).map(|l| l.split('\t').collect()).collect();
-    ensure!(rows.len() == 13 && rows.iter().all(|r| r.len() == 5 && r[2] == "Passed"), "{checks}");
+    ensure!(
+        rows.len() == api::CheckName::ALL.len()
+            && rows.iter().all(|r| r.len() == 5 && r[2] == "Passed"),
+        "{checks}"
+    );
     let history = block(shell, narrator, "10-history", 0).await?.stdout;
     let newest: Vec<&str> = history.lines().next().context("no history")?.split('\t').collect();
     ensure!(newest[..2] == ["4.3.0", "Completed"] && newest.len() == 4, "{history}");
@@ -69,6 +77,7 @@ async fn block(shell: &Shell, narrator: &Narrator, name: &str, code: i32) -> Res
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let text = text.replace("<rp-name>", "rp-coredns");
     narrator.say(&format!("\n$ {}", text.trim_end()));
-    let said = shell.run(&text, LIMIT).await?;
+    // Each command of a block must succeed, not only its last.
+    let said = shell.run(&format!("set -e\n{text}"), LIMIT).await?;
     said.expect(code).with_context(|| text.clone())
 }

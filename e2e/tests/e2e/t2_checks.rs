@@ -119,7 +119,7 @@ async fn shown(bench: &Bench) -> Result<()> {
         ensure!(line.starts_with(&start), "'{line}' does not start with '{start}'");
         ensure!(line.split('\t').count() == 5, "{line}");
     }
-    ensure!(lines.count() == 13, "{checks}");
+    ensure!(lines.count() == api::CheckName::ALL.len(), "{checks}");
     let history = bench.must(SHOW_HISTORY).await?;
     ensure!(history.starts_with("4.2.1\tCompleted"), "{history}");
     Ok(())
@@ -243,6 +243,11 @@ async fn settings_that_are_wrong_switch_nothing_off() -> Result<()> {
         .await?;
     let row = e2e::t2::check(&cvsh, name);
     ensure!(text(row, "/state") == "Failed", "{row}");
+    // Whoever looks is told, with what corrects it.
+    for command in ["ac adm upgrade status", "bash upgrade.sh --preflight"] {
+        let said = bench.run(command).await?.containing("not valid YAML")?;
+        said.containing(api::config::EDIT_SETTINGS)?;
+    }
     // An unknown name is reported; the known one beside it holds.
     bench.disable(&["NoSuchCheck", "AdminAckRequired"]).await?;
     bench.check_becomes(name, "Disabled", "DisabledInCvoConfig").await?;

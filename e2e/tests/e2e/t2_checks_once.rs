@@ -256,7 +256,11 @@ async fn an_outdated_operator_is_told_so() -> Result<()> {
     let failed = bench.failed_and_disabled(name, "CVOOutdated").await?;
     ensure!(text(&failed, "/remedy").contains("bash upgrade.sh --skip-sync-image"), "{failed}");
     operator.terminate().await?;
-    let newer = Start { version: "4.4.0".to_owned(), identity: "operator-b".to_owned() };
+    let newer = Start {
+        version: "4.4.0".to_owned(),
+        identity: "operator-b".to_owned(),
+        ..Start::default()
+    };
     let _operator = bench.operator(&newer).await?;
     bench.check_becomes(name, "Passed", "AsExpected").await?;
     Ok(())

@@ -145,6 +145,8 @@ async fn before(bench: &Bench) -> Result<()> {
 
 /// Afterwards: what is current may be asked for again and changes nothing; lower never.
 async fn after(bench: &Bench) -> Result<()> {
+    // The round after the last one says what is offered from here on.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let revision = bench.cvsh().await?["status"]["revision"].clone();
     bench
         .run("ac adm upgrade --cluster=global --to=4.3.0")

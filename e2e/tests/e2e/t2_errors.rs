@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use e2e::shell::Said;
 use e2e::t2::{Bench, Start, condition, own_copy, text};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -179,7 +180,7 @@ const MANIFESTS: &str = "/apis/product.alauda.io/v1alpha1/productmanifests";
 async fn resolved(bench: &Bench, version: &str, reason: &str) -> Result<()> {
     let path = format!("{MANIFESTS}/v{version}");
     let what = format!("ProductManifest v{version} to say {reason}");
-    let is_so = |m: &serde_json::Value| text(condition(m, "Ready"), "/reason") == reason;
+    let is_so = |m: &Value| text(condition(m, "Ready"), "/reason") == reason;
     let manifest = bench.until(&path, &what, LIMIT, is_so).await?;
     let ready = condition(&manifest, "Ready");
     let status = if reason == "Resolved" { "True" } else { "False" };
@@ -209,10 +210,12 @@ async fn product_manifests_say_why_they_are_not_ready() -> Result<()> {
     bench.push_other_image("v4.3.6").await?;
     bench.publish("4.3.6").await?;
     resolved(&bench, "4.3.6", "InvalidRelease").await?;
+    failed(bench.run("ac adm release import-manifest --version 4.3.6 --wait").await?, &["4.3.6"])?;
     // The image says another version; mended at the registry it is taken.
     bench.push_release("v4.3.5", |r| r.version = "4.3.4".parse().unwrap()).await?;
     bench.publish("4.3.5").await?;
     resolved(&bench, "4.3.5", "VersionMismatch").await?;
+    failed(bench.run("ac adm release import-manifest --version 4.3.5 --wait").await?, &["4.3.4"])?;
     bench.push_release("v4.3.5", |r| r.version = "4.3.5".parse().unwrap()).await?;
     resolved(&bench, "4.3.5", "Resolved").await?;
     // The name says another version.
@@ -223,13 +226,25 @@ async fn product_manifests_say_why_they_are_not_ready() -> Result<()> {
     // Resolved once is resolved for good: a tag that moves is not followed.
     let path = format!("{MANIFESTS}/v4.3.7");
     let before = text(&bench.get(&path).await?, "/status/image").to_owned();
-    bench
+    let moved = bench
         .push_release("v4.3.7", |r| {
             r.version = "4.3.7".parse().unwrap();
             r.min_cvo = "4.2.0".parse().unwrap();
         })
         .await?;
+    ensure!(!before.ends_with(&moved.digest), "the tag did not move");
     tokio::time::sleep(Duration::from_secs(6)).await;
     ensure!(text(&bench.get(&path).await?, "/status/image") == before, "the tag was followed");
+    // Whoever makes it be resolved again is told, and it is no longer offered.
+    let (repository, _) = before.split_once('@').context("an image with a digest")?;
+    let other = json!({ "spec": { "image": format!("{repository}@{}", moved.digest) } });
+    bench.merge(&path, &other).await?;
+    resolved(&bench, "4.3.7", "ImageMoved").await?;
+    ensure!(text(&bench.get(&path).await?, "/status/image") == before, "it was followed");
+    let offers = |c: &Value| c["status"]["availableUpdates"].to_string().contains("4.3.7");
+    bench.cvsh_until("4.3.7 not to be offered", LIMIT, |c| !offers(c)).await?;
+    bench.merge(&path, &json!({ "spec": { "image": before } })).await?;
+    resolved(&bench, "4.3.7", "Resolved").await?;
+    bench.offered("4.3.7").await?;
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Invariants that only an API server's own log can show.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use api::CheckName;
 use e2e::audit::Request;
 use e2e::t2::{ADMINISTRATOR, Bench, Operator, Start, condition, text};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,16 +14,52 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SYNC: &str = "bash upgrade.sh --only-sync-image";
 const PREFLIGHT: &str = "bash upgrade.sh --preflight";
 
-/// Runs a command whose account must have asked and changed nothing.
-async fn only_asks(bench: &Bench, script: &str, code: i32) -> Result<()> {
+/// Runs a command whose account must have asked and changed nothing; gives what it printed.
+async fn only_asks(bench: &Bench, script: &str, code: i32) -> Result<String> {
     let (_, from) = bench.requests(u64::MAX)?;
-    let said = bench.run(script).await?;
-    said.expect(code)?;
+    let said = bench.run(script).await?.expect(code)?;
     let (requests, _) = bench.requests(from)?;
     let own: Vec<&Request> = requests.iter().filter(|r| r.user == ADMINISTRATOR).collect();
     ensure!(!own.is_empty(), "{script} asked nothing, so it proves nothing");
     let changes: Vec<_> = own.iter().filter(|r| r.is_change()).collect();
     ensure!(changes.is_empty(), "{script}: {changes:?}");
+    Ok(said.stdout)
+}
+
+/// A check as a person reads it: name, policy, state, reason, message.
+type Row = [String; 5];
+
+/// The checks that preflight of the package in hand prints. It prints no policy: that is the
+/// check's own.
+fn printed(output: &str) -> Result<BTreeSet<Row>> {
+    let lines = output.lines().skip_while(|line| *line != "Checks").skip(2);
+    let row = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
+        let [state, name, reason] = words[..] else { bail!("not a check: {line}") };
+        let policy = CheckName::parse(name).with_context(|| format!("no check: {line}"))?.policy();
+        let message = line.split_once(reason).map_or("", |(_, rest)| rest.trim());
+        Ok([name, policy.as_str(), state, reason, message].map(str::to_owned))
+    };
+    lines.take_while(|line| !line.is_empty()).map(row).collect()
+}
+
+/// The checks that the status shows.
+fn shown(cvsh: &Value) -> BTreeSet<Row> {
+    let checks = cvsh.pointer("/status/preflight/checks").and_then(Value::as_array);
+    let keys = ["/name", "/policy", "/state", "/reason", "/message"];
+    let row = |check: &Value| keys.map(|key| text(check, key).trim().to_owned());
+    checks.into_iter().flatten().map(row).collect()
+}
+
+/// Preflight of the package in hand ends with this code and says of each check what the status
+/// says.
+async fn says_what_status_says(bench: &Bench, code: i32) -> Result<()> {
+    let in_hand = printed(&only_asks(bench, PREFLIGHT, code).await?)?;
+    let status = shown(&bench.cvsh().await?);
+    ensure!(in_hand.len() == CheckName::ALL.len(), "{in_hand:#?}");
+    let (only, other): (Vec<_>, Vec<_>) =
+        (in_hand.difference(&status).collect(), status.difference(&in_hand).collect());
+    ensure!(in_hand == status, "preflight says {only:#?}\nand status says {other:#?}");
     Ok(())
 }
 
@@ -41,15 +80,28 @@ async fn i8_readonly_phases_change_nothing() -> Result<()> {
     only_asks(&bench, PREFLIGHT, 0).await?;
     bench.publish("4.3.0").await?;
     bench.all_pass("4.3.0").await?;
-    only_asks(&bench, PREFLIGHT, 0).await?;
+    says_what_status_says(&bench, 0).await?;
+    // What passed once stands in both.
+    bench.set_runtime("docker://24.0.7").await?;
+    bench.nudge().await?;
+    says_what_status_says(&bench, 0).await?;
+    bench.set_runtime("containerd://2.2.0").await?;
     bench
         .must("kubectl cordon node-1 && kubectl -n cpaas-system delete secret platform-license")
         .await?;
-    only_asks(&bench, PREFLIGHT, 1).await
+    bench.nudge().await?;
+    bench.check_becomes("PlatformLicense", "Failed", "").await?;
+    says_what_status_says(&bench, 1).await?;
+    // A request that waits for it.
+    bench.ask_for("4.3.0").await?;
+    bench.condition_becomes("Stalled", "True", "PreflightFailed").await?;
+    let desired = bench.cvsh().await?;
+    ensure!(text(&desired, "/status/preflight/version") == "4.3.0", "{desired}");
+    says_what_status_says(&bench, 1).await
 }
 
 /// A blob as the registry keeps it.
-fn blob(bench: &Bench, digest: &str) -> Result<PathBuf> {
+pub(crate) fn blob(bench: &Bench, digest: &str) -> Result<PathBuf> {
     let hex = digest.rsplit(':').next().unwrap_or_default();
     let folder = "registry/storage/docker/registry/v2/blobs/sha256";
     let path = bench.folder().join(folder).join(&hex[..2]).join(hex).join("data");
@@ -59,7 +111,7 @@ fn blob(bench: &Bench, digest: &str) -> Result<PathBuf> {
 
 /// The layer of an image.
 fn layer(bench: &Bench, image: &str) -> Result<PathBuf> {
-    let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(blob(bench, image)?)?)?;
+    let manifest: Value = serde_json::from_slice(&std::fs::read(blob(bench, image)?)?)?;
     blob(bench, text(&manifest, "/layers/0/digest"))
 }
 
@@ -147,7 +199,7 @@ async fn spoiled_before_it_begins(
         .cvsh_until("the release to be unreadable", LIMIT, |c| {
             let all = c.pointer("/status/preflight/checks").and_then(|c| c.as_array());
             all.is_some_and(|all| {
-                let spoiled = |c: &&serde_json::Value| {
+                let spoiled = |c: &&Value| {
                     text(c, "/state") == "Retry" && text(c, "/message").contains("sha256:")
                 };
                 all.iter().filter(spoiled).count() > 0

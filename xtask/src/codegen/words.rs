@@ -3,6 +3,7 @@
 
 use api::checks::{CheckName, CheckReason, CheckState, Policy};
 use api::conditions::{ConditionReason, ConditionType, ManifestReason};
+use api::signature::Trust;
 use api::stalled::StalledReason;
 
 use super::Files;
@@ -38,7 +39,7 @@ fn checks() -> String {
         .collect();
     let text = format!(
         "\
-The preflight checks, in the order in which they are shown.
+The preflight checks, in the order of the status.
 A check that fails never stops the others, and each that fails carries the command that clears it.
 
 {}
@@ -75,10 +76,16 @@ The conditions of a ClusterVersionShadow; all four are always present.
 
 The condition `Ready` of a ProductManifest has one of these.
 
+{}
+## Whose keys made a release trusted
+
+`signature.trust` of a ProductManifest, and `preflight.signature.trust` of a cluster, is one of these.
+
 {}",
         meanings!("Condition", ConditionType),
         meanings!("Reason", ConditionReason),
         meanings!("Reason", ManifestReason),
+        meanings!("Trust", Trust),
     );
     page("Conditions", &text)
 }

@@ -10,11 +10,12 @@ use api::release::ReleaseImage;
 use api::{Digest, Version, names};
 use artifacts::build::{Compression, ImageBuilder, LayoutWriter, Tree};
 use sandbox::Narrator;
-use sandbox::process::{command, run};
+use sandbox::process::run;
 use sandbox::toolchain::{Tool, Toolchain};
 use serde::Deserialize;
 
 use super::template::Template;
+use crate::cargo::cargo;
 
 /// From nothing, on two slow cores.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -139,15 +140,14 @@ impl Programs {
     /// # Errors
     /// When cargo fails; the error carries what it said.
     pub async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // This program is named too, so that cargo chooses the features that it has chosen for it:
         // without it, the libraries would be compiled a second time.
         let words = "build --quiet --locked --bins -p xtask -p operator -p prepare -p ac";
-        let mut build = command(&cargo, words.split_whitespace());
-        narrator.during("building our programs", run(build.current_dir(root), BUILD_LIMIT)).await?;
+        let mut build = cargo(root, words.split_whitespace()).into();
+        narrator.during("building our programs", run(&mut build, BUILD_LIMIT)).await?;
         // Now that nothing is left to build, cargo only says where the programs are.
-        let mut tell = command(&cargo, words.split_whitespace());
-        tell.args(["--message-format", "json"]).current_dir(root);
+        let json = ["--message-format", "json"];
+        let mut tell = cargo(root, words.split_whitespace().chain(json)).into();
         let built = executables(&run(&mut tell, BUILD_LIMIT).await?);
         let find = |name: &str| {
             built.get(name).cloned().with_context(|| format!("cargo did not build {name}"))

@@ -62,6 +62,10 @@ impl Stamp {
         }
         let mut measure = Measure::default();
         measure.update(format!("{RECIPE} {:?}\n", builder.layers).as_bytes());
+        for signer in &builder.signers {
+            let line = signer.sign(b"the inputs of a package");
+            measure.update(format!("{} {line}\n", signer.id).as_bytes());
+        }
         for path in files {
             let file = File::open(&path).with_context(|| path.display().to_string())?;
             let (digest, _) = of_reader(file).with_context(|| path.display().to_string())?;

@@ -129,6 +129,14 @@ fn rules(release: &Release, rendered: &Rendered) -> Result<Vec<Value>> {
             handed_out.entry((verb, resource)).or_default().insert(name);
         }
     }
+    // The component of a listed object may be gone from the release, and its kind with it.
+    let kinds: BTreeSet<Kind> = rendered.values().flatten().map(kind_of).collect();
+    for (group, kind, resource) in KINDS.iter().filter(|(_, kind, _)| prunable.contains(kind)) {
+        if !kinds.contains(&((*group).to_owned(), (*kind).to_owned())) {
+            let verbs = ((*group).to_owned(), vec!["get", "delete"]);
+            by_verbs.entry(verbs).or_default().insert((*resource).to_owned());
+        }
+    }
     let kinds = by_verbs.into_iter().map(|((group, verbs), resources)| {
         json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
     });
@@ -237,5 +245,15 @@ mod tests {
         };
         assert!(!deletes(""));
         assert!(deletes("Namespace//old"));
+    }
+
+    #[test]
+    fn an_object_of_a_dropped_component_can_be_deleted_where_the_release_lists_it() {
+        let yaml = "apiVersion: v1\nkind: Namespace\n";
+        let rules = rules_for("PersistentVolumeClaim/n/boards", yaml).unwrap();
+        let expected = json!({ "apiGroups": [""], "resources": ["persistentvolumeclaims"],
+            "verbs": ["get", "delete"] });
+        assert_eq!(rules[0], expected);
+        assert_eq!(rules.len(), 2);
     }
 }

@@ -12,9 +12,10 @@ const EDGES: &[(&str, Option<&[&str]>)] = &[
     ("cluster", Some(&["api", "planner"])),
     ("operator", Some(&["api", "artifacts", "cluster", "planner"])),
     ("prepare", Some(&["api", "artifacts", "cluster", "planner"])),
-    ("ac", Some(&["api"])),
+    ("ac", Some(&["api", "artifacts"])),
     ("sandbox", Some(&["api", "artifacts"])),
     ("e2e", None),
+    ("bench", None),
     ("xtask", None),
 ];
 
@@ -24,6 +25,7 @@ const CLIENTS: &[&str] =
 
 /// The only crates from outside that the planner depends on.
 const OF_PLANNER: &[&str] = &[
+    "base64",
     "jiff",
     "json-patch",
     "k8s-openapi",
@@ -101,7 +103,7 @@ pub(super) fn clientless(tree: &Tree) -> Vec<Finding> {
 
 fn manifest(package: &Package) -> String {
     match package.name.as_str() {
-        "e2e" | "xtask" => format!("{}/Cargo.toml", package.name),
+        "bench" | "e2e" | "xtask" => format!("{}/Cargo.toml", package.name),
         name => format!("crates/{name}/Cargo.toml"),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Finding;
 use super::tree::{File, Tree};
+use std::collections::BTreeSet;
 
 /// Folders that exist on one machine only; each is followed by a name.
 const MACHINE_FOLDERS: &[&str] = &["/work/", "/home/", "/Users/", "/root/"];
@@ -19,8 +20,12 @@ const REGISTRY_HOSTS: &[[&str; 2]] = &[
 /// Pages whose paths a newcomer follows.
 const GUIDES: &[&str] = &["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
 /// Where a path of the project begins.
-const FOLDERS: &[&str] =
-    &["crates/", "deploy/", "docs/", "e2e/", "package/", "release/", "xtask/", ".ci/", ".cargo/"];
+const FOLDERS: &[&str] = &[
+    "bench/", "crates/", "deploy/", "docs/", "e2e/", "fuzz/", "package/", "release/", "xtask/",
+    ".ci/", ".cargo/",
+];
+/// The page that says of every folder what it decides.
+const MAP: &str = "ARCHITECTURE.md";
 
 /// The licence is there and every crate says it.
 pub(super) fn licence(tree: &Tree) -> Vec<Finding> {
@@ -112,9 +117,24 @@ fn resolve(page: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// Paths in backticks in the guides that do not exist.
+/// The folders that have a row on the map: those of the project, and each crate.
+fn folders(tree: &Tree) -> BTreeSet<String> {
+    let folder = |file: &File| {
+        let (first, rest) = file.path.split_once('/')?;
+        let of_crate = rest.split_once('/').filter(|_| first == "crates");
+        Some(of_crate.map_or_else(|| first.to_owned(), |(name, _)| format!("crates/{name}")))
+    };
+    tree.files.iter().filter_map(folder).filter(|folder| !folder.starts_with('.')).collect()
+}
+
+/// Paths in backticks in the guides that do not exist, and folders that the map lacks.
 pub(super) fn named_paths(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if let Some(map) = tree.file(MAP) {
+        let lacks = |folder: &String| !map.text.contains(&format!("| `{folder}` |"));
+        let lacking = folders(tree).into_iter().filter(lacks);
+        findings.extend(lacking.map(|f| Finding::of_file(MAP, format!("has no row for {f}"))));
+    }
     for file in GUIDES.iter().filter_map(|path| tree.file(path)) {
         for (at, line) in prose(&file.text) {
             for word in line.split('`').skip(1).step_by(2) {
@@ -170,5 +190,20 @@ mod tests {
         let found = named_paths(&tree);
         assert_eq!(found.len(), 1);
         assert!(found[0].text.contains("gone.rs"));
+    }
+
+    #[test]
+    fn a_folder_without_a_row_is_found() {
+        let map = "| path | what |\n| `crates/ac` | x |\n| `docs` | x |\n";
+        let tree = Tree::of(&[
+            (MAP, map),
+            ("crates/ac/src/main.rs", ""),
+            ("crates/api/src/lib.rs", ""),
+            ("docs/user/a.md", ""),
+            ("fuzz/targets.rs", ""),
+            (".ci/run", ""),
+        ]);
+        let found: Vec<_> = named_paths(&tree).into_iter().map(|f| f.text).collect();
+        assert_eq!(found, ["has no row for crates/api", "has no row for fuzz"]);
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
@@ -146,8 +145,7 @@ fn reach(root: &Path, package: &str) -> Result<Vec<String>> {
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo).args(arguments).current_dir(root).output()?;
+    let output = xtask::cargo::cargo(root, arguments.iter().copied()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo {} failed: {said}", arguments.join(" "));
     String::from_utf8(output.stdout).context("cargo answered what is not UTF-8")

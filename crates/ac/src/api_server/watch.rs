@@ -3,7 +3,7 @@
 use super::ApiServer;
 use super::refusals::{Call, answered, failure, unreachable_at};
 use crate::failure::Failure;
-use crate::foreign::cleaned;
+use crate::shadow::Shadow;
 use api::ClusterVersionShadow;
 use futures::{Stream, StreamExt};
 use kube::runtime::WatchStreamExt;
@@ -12,7 +12,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use std::time::Duration;
 
 /// Seconds after which a watch is begun anew, so that a dead connection is noticed.
-const WATCH_SECONDS: u32 = 25;
+pub(super) const WATCH_SECONDS: u32 = 25;
 /// Pause before a watch that failed is begun anew.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -34,7 +34,7 @@ impl Backoff for Steady {
 /// A look at an object while it is watched.
 pub(crate) enum Look {
     /// It is there, as it is now.
-    Now(Box<ClusterVersionShadow>),
+    Now(Box<Shadow>),
     /// It is gone.
     Gone,
     /// It cannot be seen at the moment.
@@ -54,7 +54,7 @@ impl ApiServer {
                 Ok(Event::Apply(object) | Event::InitApply(object)) => {
                     seen = true;
                     Some(
-                        cleaned(&object)
+                        Shadow::read(&object)
                             .map_or_else(Look::Lost, |shadow| Look::Now(Box::new(shadow))),
                     )
                 }

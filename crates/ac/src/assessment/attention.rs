@@ -5,12 +5,8 @@
 
 use super::{Assessment, State};
 use api::checks::CheckReason;
+use api::conditions::ConditionReason;
 use api::{CheckState, ConditionType, Operation, Phase, StalledReason, Time};
-
-/// Commands of the documents that a message may end with.
-const COMMANDS: [&str; 3] = ["kubectl ", "bash upgrade.sh", "ac adm "];
-/// What the operator writes before a refusal in the message of Reconciling.
-const REFUSAL: &str = "request refused: ";
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -65,6 +61,8 @@ impl Assessment {
         all.extend(operations);
         all.extend(self.request_not_taken());
         all.extend(self.checks());
+        all.extend(self.upkeep());
+        all.extend(self.settings());
         all.extend(self.silent_operator());
         all.sort_by_key(|item| item.kind);
         all
@@ -98,19 +96,12 @@ impl Assessment {
         if self.state == State::Blocked && !self.checks().is_empty() {
             return None;
         }
-        let said = |item: &Attention| {
-            item.reason == reason
-                && (item.message.contains(&stalled.message)
-                    || stalled.message.contains(&item.message))
-        };
+        let (message, own) = api::remedy::split(&stalled.message);
+        let said = |item: &Attention| item.reason == reason && message.contains(&item.message);
         if operations.iter().any(said) {
             return None;
         }
-        // The operator ends its message with the remedy of the table.
-        let ending = known.map_or_else(String::new, |known| format!("; {}", known.remedy()));
-        let own = stalled.message.strip_suffix(&ending).unwrap_or(&stalled.message);
-        let (message, command) = split_command(own);
-        let remedy = command.unwrap_or_else(|| known.map_or_else(String::new, |r| self.remedy(r)));
+        let remedy = self.remedy(known, own);
         let kind = if self.state == State::Refused { Kind::Refused } else { Kind::Stalled };
         let subject = match self.state {
             State::Refused => {
@@ -122,7 +113,7 @@ impl Assessment {
             kind,
             subject,
             reason: reason.to_owned(),
-            message,
+            message: message.to_owned(),
             remedy,
             since: Some(since.clone()),
         })
@@ -137,23 +128,23 @@ impl Assessment {
     fn operation(&self, stage: &str, operation: &Operation) -> Option<Attention> {
         let subject = format!("{stage}/{}", operation.name);
         let Some(blocker) = &operation.blocker else {
+            let (message, remedy) = api::remedy::split(&operation.message);
             return (operation.phase == Phase::Failed).then(|| Attention {
                 kind: Kind::Failed,
                 subject,
                 reason: String::new(),
-                message: operation.message.clone(),
-                remedy: String::new(),
+                message: message.to_owned(),
+                remedy: remedy.to_owned(),
                 since: operation.completion_time.clone().or(operation.started_time.clone()),
             });
         };
         let stalled = self.stalled().is_some_and(|(_, reason)| reason == blocker.reason.as_str());
-        let (message, command) = split_command(&blocker.message);
         Some(Attention {
             kind: if stalled { Kind::Stalled } else { Kind::Waiting },
             subject,
             reason: blocker.reason.as_str().to_owned(),
-            message,
-            remedy: command.unwrap_or_else(|| self.remedy(blocker.reason)),
+            message: blocker.message.clone(),
+            remedy: self.remedy(Some(blocker.reason), &blocker.remedy),
             since: Some(blocker.since.clone()),
         })
     }
@@ -163,18 +154,60 @@ impl Assessment {
         let wish = self.requested.as_ref()?;
         let desired = self.status.desired.as_ref().map(|desired| &desired.version);
         let reconciling = self.condition(ConditionType::Reconciling).map(|found| &found.message);
-        let note = reconciling.and_then(|message| message.split_once(REFUSAL));
+        let note = reconciling.and_then(|message| api::remedy::refusal(message));
         let differs = desired != Some(wish);
         if !self.in_flight() || self.unobserved || !(differs || note.is_some()) {
             return None;
         }
-        let (message, command) = split_command(note.map_or("", |(_, refusal)| refusal));
+        let (message, own) = api::remedy::split(note.unwrap_or_default());
         Some(Attention {
             kind: Kind::Refused,
             subject: format!("request for {wish}"),
             reason: String::new(),
-            message,
-            remedy: command.unwrap_or_else(|| self.remedy(StalledReason::RequestRefused)),
+            message: message.to_owned(),
+            remedy: self.remedy(Some(StalledReason::RequestRefused), own),
+            since: None,
+        })
+    }
+
+    /// While nothing is under way: what keeps the installed release as it should be is held up.
+    fn upkeep(&self) -> Option<Attention> {
+        let reconciling = self.condition(ConditionType::Reconciling)?;
+        let idle = reconciling.reason == ConditionReason::Idle.as_str();
+        if !idle || reconciling.message.is_empty() || self.state == State::Refused {
+            return None;
+        }
+        let (message, remedy) = api::remedy::split(&reconciling.message);
+        if let Some((component, message)) = api::objects::noted_failed_patch(message) {
+            return Some(Attention {
+                kind: Kind::Failed,
+                subject: component.to_owned(),
+                reason: StalledReason::ResourcePatchFailed.as_str().to_owned(),
+                message: message.to_owned(),
+                remedy: remedy.to_owned(),
+                since: None,
+            });
+        }
+        Some(Attention {
+            kind: Kind::Waiting,
+            subject: format!("cluster {}", self.cluster),
+            reason: String::new(),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+            since: None,
+        })
+    }
+
+    /// Settings of the administrators that are not obeyed as they stand.
+    fn settings(&self) -> Option<Attention> {
+        let preflight = self.condition(ConditionType::PreflightReady)?;
+        let (message, remedy) = api::config::noted_settings(&preflight.message)?;
+        Some(Attention {
+            kind: Kind::Waiting,
+            subject: api::names::CVO_CONFIG.to_owned(),
+            reason: String::new(),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
             since: None,
         })
     }
@@ -195,17 +228,18 @@ impl Assessment {
         preflight.checks.iter().filter(|check| open(check.state)).map(item).collect()
     }
 
-    /// The remedy of the closed table, for this cluster: the table speaks of global.
-    fn remedy(&self, reason: StalledReason) -> String {
-        // It names the command whose output this is.
-        if matches!(reason, StalledReason::PreflightFailed | StalledReason::PreflightUnknown) {
-            return String::new();
-        }
-        let cluster = &self.cluster;
-        reason
-            .remedy()
-            .replace("cvsh global", &format!("cvsh {cluster}"))
-            .replace("--cluster=global", &format!("--cluster={cluster}"))
+    /// What a message says of its remedy, else what the table of reasons says.
+    fn remedy(&self, reason: Option<StalledReason>, own: &str) -> String {
+        let remedy = match reason {
+            _ if !own.is_empty() => own.to_owned(),
+            Some(reason) => reason.remedy_for(&self.cluster),
+            None => String::new(),
+        };
+        // The command whose output this is helps nobody.
+        let only_itself = [StalledReason::PreflightFailed, StalledReason::PreflightUnknown]
+            .iter()
+            .any(|reason| remedy == reason.remedy_for(&self.cluster));
+        if only_itself { String::new() } else { remedy }
     }
 }
 
@@ -213,28 +247,5 @@ fn word(reason: CheckReason) -> String {
     match reason {
         CheckReason::AsExpected => String::new(),
         reason => reason.as_str().to_owned(),
-    }
-}
-
-/// Splits the command off the end of a message, so that it can be copied in one piece.
-fn split_command(message: &str) -> (String, Option<String>) {
-    let after_colon = |command: &&str| message.find(&format!(": {command}"));
-    match COMMANDS.iter().filter_map(after_colon).min() {
-        Some(at) => (message[..at].to_owned(), Some(message[at + 2..].to_owned())),
-        None => (message.to_owned(), None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_command;
-
-    #[test]
-    fn a_command_at_the_end_of_a_message_stays_in_one_piece() {
-        let (message, command) =
-            split_command("the image differs; remove it: kubectl patch cvsh x");
-        assert_eq!(message, "the image differs; remove it");
-        assert_eq!(command.as_deref(), Some("kubectl patch cvsh x"));
-        assert_eq!(split_command("run kubectl yourself").1, None);
     }
 }

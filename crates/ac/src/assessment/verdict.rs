@@ -4,6 +4,7 @@
 
 use super::{Assessment, State, Tally};
 use crate::elapsed;
+use api::ConditionType;
 use jiff::Timestamp;
 
 impl Assessment {
@@ -44,9 +45,22 @@ impl Assessment {
                 };
                 format!("Cluster {cluster} {at}. The request for {target} is REFUSED.")
             }
+            State::Unknown => format!(
+                "Cluster {cluster}: at {current}, in a state that this ac does not know{}",
+                self.ready_in_words()
+            ),
             State::Upgrading => format!("Cluster {cluster}: {}", self.running(now)),
             State::Stalled => format!("Cluster {cluster}: {}", self.standing(now)),
         }
+    }
+
+    fn ready_in_words(&self) -> String {
+        let ready = self.condition(ConditionType::Ready);
+        ready.map_or_else(String::new, |ready| {
+            let parts = [ready.status.as_str(), &ready.reason, &ready.message];
+            let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            format!(": Ready is {}", parts.join(": "))
+        })
     }
 
     fn idle(&self, now: Timestamp) -> String {

@@ -94,11 +94,11 @@ async fn wait(
         };
         let remedy = || match reason.as_str() {
             "" => format!("see whether it runs: {}", offer::operator_command()),
-            reason => Readiness::remedy(reason).to_owned(),
+            reason => Readiness::remedy(reason, name),
         };
         if Readiness::is_final(&reason) {
             let message = format!("ProductManifest {name} cannot become Ready: {said}");
-            return Err(Failure::refused(message, vec![remedy().replace("<name>", name)]));
+            return Err(Failure::refused(message, vec![remedy()]));
         }
         if Instant::now() >= end {
             let message =

@@ -10,7 +10,8 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::offer;
 use crate::render::{self, Detail};
-use api::{ClusterVersionShadow, Version};
+use crate::shadow::Shadow;
+use api::Version;
 use std::time::Duration;
 
 /// How often and how long the operator's answer is looked for.
@@ -91,6 +92,9 @@ pub(super) async fn run(
     };
     let written = session.server.request(cluster, &version).await?;
     let journey = match &assessment.current {
+        Some(current) if *current == version => {
+            format!("that cluster {cluster} stays at {version}")
+        }
         Some(current) => format!("upgrade of cluster {cluster}: {current} -> {version}"),
         None => format!("installation of {version} on cluster {cluster}"),
     };
@@ -116,9 +120,16 @@ async fn choose(
                 (desired.to_owned(), false)
             }
             (Some(offer), _) => (offer, false),
-            (None, None) => return Err(none_offered(assessment, session).await?),
+            (None, None) => return latest_of_none(assessment, session).await,
         },
     };
+    let moves_there = moving_to == Some(version.as_str());
+    let stays = moving_to.is_none() && assessment.current.as_ref() == Some(&version);
+    // Another wish stands: what is there already must be asked for, or the other is taken later.
+    if (moves_there || stays) && assessment.requested.as_ref().is_some_and(|wish| *wish != version)
+    {
+        return Ok(Some(version));
+    }
     if let Some(already) = already(assessment, &version) {
         let follow = follow(assessment, &session.environment.program);
         session.printer.data(&format!("{already}\n{follow}"))?;
@@ -133,13 +144,24 @@ async fn choose(
     Err(offer::not_offered(&version, cluster, &assessment.status, &manifests, program))
 }
 
-async fn none_offered(
+/// No version is offered: the cluster is at the highest that is published, or it is said why.
+async fn latest_of_none(
     assessment: &Assessment,
-    session: &Session<'_, '_>,
-) -> Result<Failure, Failure> {
+    session: &mut Session<'_, '_>,
+) -> Result<Option<String>, Failure> {
     let manifests = session.server.manifests().await?;
     let (cluster, program) = (&assessment.cluster, &session.environment.program);
-    Ok(offer::none_offered(cluster, &assessment.status, &manifests, program))
+    let status = &assessment.status;
+    match &assessment.current {
+        Some(current) if offer::is_highest(current, status, &manifests) => {
+            session.printer.data(&format!(
+                "Cluster {cluster} is at {current}, and no higher version is published; nothing was changed.\n\
+                 To publish one: bash upgrade.sh, from its core package.\n"
+            ))?;
+            Ok(None)
+        }
+        _ => Err(offer::none_offered(cluster, status, &manifests, program)),
+    }
 }
 
 /// The version that the operator has accepted and that is not reached yet.
@@ -170,7 +192,7 @@ fn already(assessment: &Assessment, version: &str) -> Option<String> {
 /// Waits a few seconds for the operator to answer a request.
 async fn answer(
     cluster: &str,
-    written: ClusterVersionShadow,
+    written: Shadow,
     session: &mut Session<'_, '_>,
 ) -> Result<Assessment, Failure> {
     let mut assessment = Assessment::of(&written);
@@ -179,7 +201,14 @@ async fn answer(
             break;
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        assessment = Assessment::of(&session.server.shadow(cluster).await?);
+        match session.server.shadow(cluster).await {
+            Ok(shadow) => assessment = Assessment::of(&shadow),
+            // The request was made: what passes by itself is no reason to say that it failed.
+            Err(failure) if failure.may_pass() => {
+                session.printer.note(&format!("{failure}; trying again"));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok(assessment)
 }

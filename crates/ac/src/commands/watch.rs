@@ -10,7 +10,8 @@ use crate::assessment::{Assessment, State};
 use crate::elapsed;
 use crate::failure::Failure;
 use crate::render;
-use api::ClusterVersionShadow;
+use crate::shadow::Shadow;
+use api::failure::chain;
 use api::names::NAMESPACE;
 use futures::StreamExt;
 use std::time::Duration;
@@ -33,7 +34,7 @@ enum Turn {
 
 /// Follows a cluster.
 pub(super) async fn run(
-    shadow: ClusterVersionShadow,
+    shadow: Shadow,
     flags: &Status,
     session: &mut Session<'_, '_>,
 ) -> Result<u8, Failure> {
@@ -77,6 +78,9 @@ pub(super) async fn run(
             Turn::Tick => watched.draw(session)?,
             Turn::TimeOver => {
                 watched.end(session)?;
+                if let (true, Some(last)) = (flags.exit_code, &watched.last) {
+                    return Ok(last.state.exit_code());
+                }
                 return Err(Failure::refused(
                     "the time of --timeout is over; the upgrade goes on by itself",
                     vec![format!("look again: {}", watched.command(session))],
@@ -118,11 +122,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Takes a look in and shows it; answers whether the cluster is at its target.
-    fn take(
-        &mut self,
-        shadow: &ClusterVersionShadow,
-        session: &mut Session<'_, '_>,
-    ) -> Result<bool, Failure> {
+    fn take(&mut self, shadow: &Shadow, session: &mut Session<'_, '_>) -> Result<bool, Failure> {
         let next = Assessment::of(shadow);
         self.cluster.clone_from(&next.cluster);
         let reached = next.state.exit_code() == 0 && !waits_for_operator(&next);
@@ -191,7 +191,7 @@ impl<'a> Watched<'a> {
             return;
         }
         let since = elapsed::second((session.environment.now)());
-        let said = format!("{since}  {}; trying again", crate::printer::chain(failure));
+        let said = format!("{since}  {}; trying again", chain(failure));
         if !self.redraw {
             session.printer.note(&said);
         }

@@ -75,6 +75,9 @@ fn operation_change(stage: &str, was: Option<&Operation>, is: &Operation) -> Opt
     }
     let (phase, action) = (is.phase.as_str(), is.action.as_str());
     let versions = match (is.current_version.is_empty(), is.target_version.is_empty()) {
+        (false, false) if is.current_version == is.target_version => {
+            format!(" {}", is.target_version)
+        }
         (false, false) => format!(" {} -> {}", is.current_version, is.target_version),
         (true, false) => format!(" {}", is.target_version),
         (false, true) => format!(" {}", is.current_version),
@@ -83,7 +86,8 @@ fn operation_change(stage: &str, was: Option<&Operation>, is: &Operation) -> Opt
     let head = format!("operation {stage}/{} ({action}{versions}): {phase}", is.name);
     Some(match &is.blocker {
         Some(blocker) => sentence(&head, &[blocker.reason.as_str(), &blocker.message]),
-        None => sentence(&head, &[&is.message]),
+        None if is.message.is_empty() => head,
+        None => format!("{head}: {}", is.message),
     })
 }
 

@@ -34,7 +34,9 @@ fn preflight(assessment: &Assessment, view: &View<'_>) -> String {
     let line = |text: String| view.look.prose(Tone::Plain, "", 2, &text);
     if let Some(found) = assessment.preflight() {
         let said = format!("Preflight for {}: {}", found.version, counts(found, view));
-        return line(said) + &checks(found, view);
+        let signature = found.signature.as_ref();
+        let trusted = signature.map(|s| format!("Release {}: {}", found.version, s.words()));
+        return line(said) + &trusted.map(line).unwrap_or_default() + &checks(found, view);
     }
     let last = assessment.status.preflight.as_ref().filter(|last| !last.checks.is_empty());
     match (&assessment.target, last) {

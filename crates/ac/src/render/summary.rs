@@ -59,7 +59,8 @@ fn next(assessment: &Assessment, program: &str) -> String {
         | State::WaitingForPreflight
         | State::Upgrading
         | State::Blocked
-        | State::Stalled => format!("Follow: {status} --watch\n"),
+        | State::Stalled
+        | State::Unknown => format!("Follow: {status} --watch\n"),
         _ => format!("More: {status} --verbose\n"),
     }
 }

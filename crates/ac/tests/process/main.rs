@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod canaries;
 mod errors;
 mod import_manifest;
+mod record;
 mod request;
 mod server;
 mod status;
+mod verify;
 mod watch;
 
 use server::{Answer, Asked, Server};
@@ -96,8 +99,7 @@ fn kubeconfig(context: &str, address: &str) -> String {
 
 /// A recorded object as the API server would send it.
 fn recorded(name: &str) -> serde_json::Value {
-    let file = format!("{}/tests/recorded/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    record::value(name)
 }
 
 fn ok(value: &serde_json::Value) -> Answer {

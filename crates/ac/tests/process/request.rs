@@ -3,14 +3,6 @@
 use super::*;
 use std::sync::Mutex;
 
-const BEGUN: &str = "exit 0
---- stdout
-Requested upgrade of cluster global: 4.2.1 -> 4.3.0.
-The upgrade has begun.
-Follow: ac adm upgrade status --cluster=global --watch
---- stderr
-";
-
 /// A platform whose operator answers a request with another recorded object.
 fn answering(before: &str, after: &str) -> Server {
     let (before, after) = (recorded(before), recorded(after));
@@ -44,7 +36,7 @@ fn a_request_writes_the_version_and_nothing_else() {
         assert_eq!(changes.len(), 1, "{line}");
         assert_eq!(changes[0].body, r#"{"spec":{"desiredUpdate":{"version":"4.3.0"}}}"#);
         assert_eq!(changes[0].content_type, "application/merge-patch+json");
-        assert_eq!(ran.text(Some(&server)), BEGUN);
+        insta::assert_snapshot!("begun", ran.text(Some(&server)));
     }
 }
 
@@ -124,20 +116,23 @@ fn a_version_that_is_not_offered() {
 
 #[test]
 fn no_offer_says_which_cause_holds() {
-    let mut waits = recorded("idle");
-    waits["status"]["notOffered"] = serde_json::json!([{
-        "version": "4.3.0", "reason": "GlobalNotReached",
-        "message": "waits until every global cluster has completed 4.3.0",
-    }]);
     let ready = manifest("4.3.0", "True", "Resolved", "");
-    let waiting = Server::start({
+    let judged = |reason: &str, message: &str| {
+        let mut shadow = recorded("idle");
+        shadow["status"]["notOffered"] =
+            serde_json::json!([{ "version": "4.3.0", "reason": reason, "message": message }]);
         let ready = ready.clone();
-        move |asked| match path(asked) {
-            SHADOW => ok(&waits),
+        Server::start(move |asked| match path(asked) {
+            SHADOW => ok(&shadow),
             MANIFESTS => list("ProductManifest", std::slice::from_ref(&ready)),
             _ => not_found(),
-        }
-    });
+        })
+    };
+    let waits = judged("GlobalNotReached", "waits until every global cluster has completed 4.3.0");
+    let outside = judged(
+        "NotInUpgradePath",
+        "4.3.0 can be reached from >=4.2.2 <4.3.0; this cluster is at 4.2.1",
+    );
     let not_ready = manifest(
         "4.3.0",
         "False",
@@ -147,7 +142,8 @@ fn no_offer_says_which_cause_holds() {
     let servers = [
         ("none", platform("idle", vec![manifest("4.2.1", "True", "Resolved", "")])),
         ("not ready", platform("idle", vec![not_ready])),
-        ("waits for global", waiting),
+        ("path", outside),
+        ("waits for global", waits),
         ("not judged yet", platform("idle", vec![ready])),
     ];
     let mut shown = String::new();
@@ -157,4 +153,30 @@ fn no_offer_says_which_cause_holds() {
         assert!(server.changes().is_empty());
     }
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_word_of_a_newer_operator_in_a_manifest_is_passed_over() {
+    let mut trusted = manifest("4.3.1", "True", "Resolved", "");
+    trusted["status"]["signature"] =
+        serde_json::json!({ "key": "acp-2027", "trust": "CounterSigned" });
+    let server = platform("idle", vec![trusted]);
+    for flag in ["--to=4.3.1", "--to-latest"] {
+        let ran = Shell::at(&server).run(&format!("adm upgrade {flag}"));
+        assert!(ran.stderr.contains("has not judged 4.3.1"), "{flag}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn another_wish_that_stands_is_replaced() {
+    // In flight to 4.3.0 with a refused wish for 4.4.0, and idle with a refused lower one.
+    for (name, flag, version) in
+        [("refused_in_flight", "--to=4.3.0", "4.3.0"), ("refused_lower", "--to=4.2.1", "4.2.1")]
+    {
+        let server = platform(name, Vec::new());
+        let ran = Shell::at(&server).run(&format!("adm upgrade {flag}"));
+        let changes = server.changes();
+        assert_eq!(changes.len(), 1, "{name}: {}", ran.stdout);
+        assert!(changes[0].body.contains(version), "{name}");
+    }
 }

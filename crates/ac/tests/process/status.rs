@@ -58,3 +58,16 @@ fn without_a_cluster_global_is_meant() {
     assert!(shell.run("adm upgrade --cluster=global status").stdout.starts_with("Cluster global"));
     assert!(server.changes().is_empty());
 }
+
+#[test]
+fn a_newer_operator_is_shown_in_part() {
+    let server = platform("newer_operator", Vec::new());
+    let shell = Shell::at(&server);
+    let ran = shell.run("adm upgrade status");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("is newer than this ac"), "{}", ran.stdout);
+    let json = shell.run("adm upgrade status -o json").stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["unknownWords"].to_string().contains("check state Waived"), "{json}");
+    assert_eq!(json["preflight"]["counts"]["passed"], 1, "what is not known is never Passed");
+}

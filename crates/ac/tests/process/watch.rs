@@ -2,6 +2,7 @@
 
 use super::*;
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ fn modified(name: &str) -> String {
 /// What is told, without the moment it is told at and without ages, which the clock decides.
 fn told(ran: &Ran) -> Vec<String> {
     let ageless = |line: &str| {
-        let ends = [" for ", " Completed "].iter().filter_map(|end| line.find(end)).min();
+        let ends =
+            [" for ", " Completed ", " No newer "].iter().filter_map(|end| line.find(end)).min();
         let end = ends.filter(|_| line.starts_with("Cluster ")).unwrap_or(line.len());
         line[..end].to_owned()
     };
@@ -37,7 +39,7 @@ fn changing(first: &str, changes: &[&str]) -> Server {
 #[test]
 fn what_is_at_its_target_already_ends_at_once() {
     let server = platform("completed", Vec::new());
-    let ran = Shell::at(&server).run("adm upgrade status --watch");
+    let ran = Shell::at(&server).run("adm upgrade status --watch --timeout=60s");
     assert_eq!((ran.code, server.asked().len()), (0, 1));
     assert!(ran.stdout.contains("\nCluster global is at 4.3.0."), "{}", ran.stdout);
 }
@@ -48,16 +50,58 @@ fn each_change_is_a_line_and_the_target_ends_it() {
         "requested_blocked",
         &["retrying", "running_blocker", "stalled_image_pull", "completed"],
     );
-    let ran = Shell::at(&server).run("adm upgrade status --watch");
+    let ran = Shell::at(&server).run("adm upgrade status --watch --timeout=60s");
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     insta::assert_snapshot!(told(&ran).join("\n"));
     assert!(ran.stdout.contains("\n\nCluster global is at 4.3.0."), "the final status");
 }
 
+/// The command as a user at a terminal runs it.
+fn at_a_terminal(server: &Server, variables: &[(&str, &str)]) -> Ran {
+    let shell = Shell::at(server);
+    let line = format!("{} adm upgrade status --watch --timeout=60s", env!("CARGO_BIN_EXE_ac"));
+    let mut script = shell.command(Path::new("script"), "");
+    script.args(["-qec", &line, "/dev/null"]).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
+    shell.ran(script.envs(variables.iter().copied()))
+}
+
+#[test]
+fn on_a_terminal_the_status_is_drawn_again() {
+    let server = changing("running", &["completed"]);
+    let ran = at_a_terminal(&server, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let drawn: Vec<&str> = ran.stdout.split("\u{1b}[2J\u{1b}[H").skip(1).collect();
+    assert!(drawn.len() >= 2, "{drawn:?}");
+    assert!(drawn[0].contains("RUNNING") && drawn[0].contains("\u{1b}[1"), "{drawn:?}");
+    assert!(drawn.last().unwrap().contains("Cluster global is at 4.3.0."), "{drawn:?}");
+    let plain = at_a_terminal(&server, &[("NO_COLOR", "1")]);
+    let plain = plain.stdout.replace("\u{1b}[2J\u{1b}[H", "");
+    assert!(plain.contains("RUNNING") && !plain.contains('\u{1b}'), "{plain}");
+}
+
+#[test]
+fn interrupted_it_says_that_the_upgrade_goes_on() {
+    let server = changing("running", &[]);
+    let shell = Shell::at(&server);
+    let line = "adm upgrade status --watch --timeout=60s";
+    let mut command = shell.command(Path::new(env!("CARGO_BIN_EXE_ac")), line);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.asked().len() < 2 {
+        std::thread::sleep(SOON);
+    }
+    std::thread::sleep(SOON * 4);
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("the upgrade goes on by itself"), "{said}");
+}
+
 #[test]
 fn programs_get_a_document_a_change() {
     let server = changing("running", &["stalled_image_pull", "completed"]);
-    let ran = Shell::at(&server).run("adm upgrade status --watch -o json");
+    let ran = Shell::at(&server).run("adm upgrade status --watch -o json --timeout=60s");
     let state =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
     let states: Vec<_> = ran.stdout.lines().map(state).collect();
@@ -73,6 +117,13 @@ fn time_over_shows_the_final_status() {
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("\n\nCluster global: upgrading 4.2.1 -> 4.3.0, RUNNING"));
     insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn time_over_answers_with_the_state_where_it_is_asked_for() {
+    let server = changing("running", &[]);
+    let ran = Shell::at(&server).run("adm upgrade status --watch --timeout=1s --exit-code");
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
 }
 
 #[test]

@@ -185,7 +185,7 @@ pub struct AppReleaseStatus {
     /// By chart.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub charts: BTreeMap<String, AppReleaseChartStatus>,
-    /// Hooks that succeeded for the release in `hooksRelease`, as `<namespace>/<job>`.
+    /// Hooks that succeeded for `hooksRelease`, as `<point>/<kind>/<namespace>/<name>`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub hooks_done: BTreeSet<String>,
     /// Product image whose hooks `hooksDone` lists.
@@ -201,7 +201,7 @@ pub struct AppReleaseStatus {
     /// Objects whose fields were changed by others since, while idle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
-    /// When drift was looked for last.
+    /// Since when drift says what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_time: Option<Time>,
     /// Digest of the ResourcePatches that are in force.

@@ -2,6 +2,7 @@
 
 use crate::checks::{CheckReason, CheckState, Policy};
 use crate::image::Digest;
+use crate::signature::ReleaseSignature;
 use crate::{Time, stalled::StalledReason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -161,6 +162,10 @@ pub struct Preflight {
     /// When the latest run ended whose result differed from the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
+    /// Which key signed the image, and whose keys made it trusted. Absent: it is not trusted, or
+    /// that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ReleaseSignature>,
     /// One row a check.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -290,6 +295,9 @@ pub struct Operation {
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
+    /// When a cause that had held it up was last cleared by a person: its time counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_time: Option<Time>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
@@ -309,6 +317,9 @@ pub struct Blocker {
     pub reason: StalledReason,
     /// What exactly.
     pub message: String,
+    /// What a person does about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
     /// Since when.
     pub since: Time,
 }

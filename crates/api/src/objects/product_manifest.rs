@@ -1,5 +1,6 @@
 //! ProductManifest: a published release.
 
+use crate::signature::ReleaseSignature;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -59,6 +60,9 @@ pub struct ProductManifestStatus {
     /// The image it was resolved to, with its digest; never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Which key signed the image, and whose keys made it trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ReleaseSignature>,
     /// Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

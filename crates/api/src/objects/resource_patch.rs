@@ -62,10 +62,47 @@ pub struct JsonPatchOperation {
     /// JSON Pointer of the source of move and copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The value of add, replace and test.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The value of add, replace and test; null is a value too.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "any_value")]
     #[schemars(schema_with = "super::any_value")]
     pub value: Option<serde_json::Value>,
+}
+
+/// A value that is there, also where it is null.
+fn any_value<'de, D>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    serde_json::Value::deserialize(deserializer).map(Some)
+}
+
+/// What stands between the component and the name of its customisation.
+const FAILED: &str = ": ResourcePatch ";
+/// Most names in one command.
+const NAMED: usize = 20;
+
+/// What is said of a component's customisation that does not apply.
+#[must_use]
+pub fn failed_patch_note(component: &str, patch: &str, why: &str) -> String {
+    format!("{component}{FAILED}{patch}: {why}")
+}
+
+/// The component and what is said of its customisation, where a message is such a note.
+#[must_use]
+pub fn noted_failed_patch(message: &str) -> Option<(&str, &str)> {
+    let at = message.find(FAILED)?;
+    // From the word ResourcePatch on.
+    Some((&message[..at], &message[at + 2..]))
+}
+
+/// The commands that clear customisations that do not apply.
+#[must_use]
+pub fn failed_patch_remedy(names: &[&str]) -> String {
+    let names: Vec<&str> = names.iter().take(NAMED).copied().collect();
+    let names = names.join(" ");
+    format!(
+        "correct it: kubectl edit resourcepatches {names}; or delete it: kubectl delete resourcepatches {names}"
+    )
 }
 
 /// Whether a customisation is in force.
@@ -97,4 +134,21 @@ pub struct ResourcePatchStatus {
     /// Why it is not in force.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_null_of_a_patch_is_kept() {
+        for operation in [
+            json!({"op": "add", "path": "/a", "value": null}),
+            json!({"op": "remove", "path": "/a"}),
+        ] {
+            let read: JsonPatchOperation = serde_json::from_value(operation.clone()).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), operation);
+        }
+    }
 }

@@ -211,6 +211,7 @@ pub fn product_image(
             "its files have {bytes} bytes, more than the {PRODUCT_IMAGE_LIMIT} of a product image"
         )));
     }
+    crate::content::check_charts(&files)?;
     let mut tree = Tree::default();
     tree.file(&format!("{RELEASE_FOLDER}/{RELEASE_FILE}"), yaml.into_bytes())?;
     for (path, bytes) in files {

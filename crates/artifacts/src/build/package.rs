@@ -14,6 +14,8 @@ use crate::digest::{CHUNK, Measured, of_reader};
 
 /// The file with the sums of all others.
 pub(crate) const SUMS_FILE: &str = "SHA256SUMS";
+/// The file with the signatures of the sums.
+pub const SUMS_SIGNATURE_FILE: &str = "SHA256SUMS.sig";
 /// The blobs are packed already, so a fast level costs little space.
 const LEVEL: u32 = 1;
 
@@ -24,6 +26,15 @@ const LEVEL: u32 = 1;
 /// When a file cannot be read or written, or the folder holds what is neither file nor folder.
 pub fn write_package(folder: &Path, root: &str, target: &Path) -> Result<Digest, BuildError> {
     write_sums(folder)?;
+    pack(folder, root, target)
+}
+
+/// Packs a folder whose sums are written, and perhaps signed, as `target`, all of it below the
+/// folder `root`. Gives the digest of the package.
+///
+/// # Errors
+/// When a file cannot be read or written, or the folder holds what is neither file nor folder.
+pub fn pack(folder: &Path, root: &str, target: &Path) -> Result<Digest, BuildError> {
     let parent = target.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(writing(target))?;
     let measured = Measured::new(BufWriter::with_capacity(CHUNK, &mut file));
@@ -43,7 +54,7 @@ pub fn write_package(folder: &Path, root: &str, target: &Path) -> Result<Digest,
 pub fn write_sums(folder: &Path) -> Result<(), BuildError> {
     let mut sums = String::new();
     for (name, path, _) in files_below(folder)? {
-        if name == SUMS_FILE {
+        if name == SUMS_FILE || name == SUMS_SIGNATURE_FILE {
             continue;
         }
         // sha256sum writes such names escaped; no file of a package needs one.

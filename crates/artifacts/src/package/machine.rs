@@ -1,16 +1,18 @@
 //! Decides for which machines a program was built. Knows nothing of packages.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::Path;
 
-use super::{PackageError, failed};
+use super::PackageError;
+use crate::beneath;
 
-/// The architecture of an ELF program, as Go names it; none for scripts.
-pub(super) fn machine(path: &Path) -> Result<Option<&'static str>, PackageError> {
+/// The architecture of an ELF program of a package, as Go names it; none for scripts.
+pub(super) fn machine(folder: &Path, name: &str) -> Result<Option<&'static str>, PackageError> {
     let mut head = Vec::new();
-    let file = File::open(path).map_err(|e| failed(path, e))?;
-    file.take(20).read_to_end(&mut head).map_err(|e| failed(path, e))?;
+    let (file, _) =
+        beneath::open(folder, name).map_err(|e| PackageError::unopened(folder, name, e))?;
+    let read = file.take(20).read_to_end(&mut head);
+    read.map_err(|e| PackageError::reading(folder.join(name), e))?;
     if head.len() < 20 || !head.starts_with(b"\x7fELF") {
         return Ok(None);
     }

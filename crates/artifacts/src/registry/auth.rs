@@ -198,6 +198,23 @@ impl Auth {
     }
 }
 
+/// Where a registry at `address` wants its tokens fetched, as the value of its `WWW-Authenticate`
+/// says; none if it asks for no token. This is the check that stands before any password is sent.
+///
+/// # Errors
+/// When the value is malformed, or the password would go to another host or in the open.
+pub fn token_realm(challenge: &str, address: &str) -> Result<Option<String>, String> {
+    let base = format!("https://{address}/v2/").parse();
+    let base: Url = base.map_err(|_| "the address is none".to_owned())?;
+    let value = HeaderValue::from_str(challenge).map_err(|_| "it is no header".to_owned())?;
+    let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, value)]);
+    let auth = Auth::new(&Settings::new(address), &base);
+    Ok(match auth.challenge(&headers)? {
+        Some(Scheme::Bearer { realm, .. }) => Some(realm.into()),
+        Some(Scheme::Basic) | None => None,
+    })
+}
+
 fn encoded(credentials: &Credentials) -> String {
     STANDARD.encode(format!("{}:{}", credentials.username, credentials.password))
 }

@@ -7,6 +7,16 @@ use std::time::Duration;
 use crate::content::ContentError;
 use crate::oci::{DocumentError, Mismatch};
 
+/// The words of every system for a full disk, in lower case.
+const FULL: &str = "no space left";
+/// The status of a server that has no room, as it begins our words for it.
+const INSUFFICIENT_STORAGE: &str = "507 ";
+
+/// Whether words are about a full disk.
+pub(super) fn says_full(words: &str) -> bool {
+    words.starts_with(INSUFFICIENT_STORAGE) || words.to_lowercase().contains(FULL)
+}
+
 /// Why a registry did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -108,6 +118,16 @@ impl RegistryError {
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable { passing: true, .. })
+    }
+
+    /// Whether the registry says that it has no room: a person must make some, whatever status it
+    /// says it with.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Unavailable { words, .. } | Self::Refused { words, .. } => says_full(words),
+            _ => false,
+        }
     }
 
     /// Whether the bytes or the document are at fault, so that asking again is of no use.

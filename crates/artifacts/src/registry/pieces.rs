@@ -1,17 +1,16 @@
 //! Decides how a blob is read while it is sent: in pieces, measured, and never to its end if it is
 //! not the blob that was named. Knows nothing of requests.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::Digest;
 use futures::Stream;
-use tokio::fs::File;
-use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::RegistryError;
+use crate::beneath::{self, BeneathError};
 use crate::build::Content;
 use crate::digest::{CHUNK, Measure};
 
@@ -55,84 +54,116 @@ impl Flow {
     }
 }
 
+/// How many pieces of a blob are read ahead of those that leave.
+const AHEAD: usize = 2;
+
 /// The bytes of a blob from an offset on; the last piece leaves only if all bytes have the digest.
+/// They are read once and hashed on the way, on a thread that may block.
 pub(super) fn pieces(
     source: BlobSource,
     offset: u64,
     flow: Arc<Flow>,
 ) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
-    futures::stream::try_unfold((None, Some(source)), move |(reader, source)| {
+    let (to, from) = tokio::sync::mpsc::channel(AHEAD);
+    tokio::task::spawn_blocking(move || {
+        // Who does not take the next piece has gone, and nobody waits for the rest.
+        let given = read_checked(&source, offset, |piece| to.blocking_send(Ok(piece)).is_ok());
+        if let Err(fault) = given {
+            // The same: nobody is there to be told.
+            let _gone = to.blocking_send(Err(fault));
+        }
+    });
+    futures::stream::unfold(from, move |mut from| {
         let flow = Arc::clone(&flow);
         async move {
-            let mut reader: Pieces = match (reader, source) {
-                (Some(reader), _) => reader,
-                (None, Some(source)) => {
-                    Pieces::open(source, offset).await.map_err(|fault| flow.keep(fault))?
+            let piece = match from.recv().await? {
+                Ok(piece) => {
+                    flow.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                    Ok(piece)
                 }
-                (None, None) => return Ok(None),
+                Err(fault) => Err(flow.keep(fault)),
             };
-            let piece = reader.next(&flow).await.map_err(|fault| flow.keep(fault))?;
-            Ok(piece.map(|piece| (piece, (Some(reader), None))))
+            Some((piece, from))
         }
     })
 }
 
-/// Reads a blob piece by piece.
-pub(super) struct Pieces {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
-    measure: Option<Measure>,
-    source: BlobSource,
-    offset: u64,
+/// A small blob as a whole, checked.
+pub(super) async fn whole(source: BlobSource) -> Result<Vec<u8>, RegistryError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::with_capacity(usize::try_from(source.size).unwrap_or(0));
+        read_checked(&source, 0, |piece| {
+            bytes.extend_from_slice(&piece);
+            true
+        })?;
+        Ok(bytes)
+    });
+    match reading.await {
+        Ok(read) => read,
+        // It is never cancelled.
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
-impl Pieces {
-    pub(super) async fn open(source: BlobSource, offset: u64) -> Result<Self, RegistryError> {
-        let reader: Box<dyn AsyncRead + Send + Unpin> = match &source.content {
-            Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes.clone())),
-            Content::File(path) => match File::open(path).await {
-                Ok(file) => Box::new(file),
-                Err(e) => return Err(fault(&source, e.to_string())),
-            },
-        };
-        Ok(Self { reader, measure: Some(Measure::default()), source, offset })
-    }
-
-    /// The next piece that must be sent; all before the offset is only measured.
-    pub(super) async fn next(&mut self, flow: &Flow) -> Result<Option<Vec<u8>>, RegistryError> {
-        loop {
-            let Some(measure) = &mut self.measure else { return Ok(None) };
-            let left = self.source.size - measure.length();
-            let mut piece = Vec::with_capacity(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)));
-            // One byte more than there should be, so that a blob that has grown is seen.
-            let want = left.saturating_add(1).min(CHUNK as u64);
-            (&mut self.reader)
-                .take(want)
-                .read_buf(&mut piece)
-                .await
-                .map_err(|e| fault(&self.source, e.to_string()))?;
-            let before = measure.length();
-            measure.update(&piece);
-            let end = measure.length();
-            if end > self.source.size || (piece.is_empty() && end < self.source.size) {
-                let reason = format!("it does not have {} bytes any more", self.source.size);
-                return Err(fault(&self.source, reason));
+/// Reads a blob and gives what must be sent until `give` takes no more; all before the offset is
+/// only measured.
+fn read_checked(
+    source: &BlobSource,
+    offset: u64,
+    mut give: impl FnMut(Vec<u8>) -> bool,
+) -> Result<(), RegistryError> {
+    let refused = |reason: String| fault(source, reason);
+    let other_length = || refused(format!("it does not have {} bytes any more", source.size));
+    let mut reader: Box<dyn Read + '_> = match &source.content {
+        Content::Bytes(bytes) => Box::new(&bytes[..]),
+        Content::File(path) => {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let (Some(folder), Some(name)) = (path.parent(), name) else {
+                return Err(refused("it has no name".to_owned()));
+            };
+            let (file, length) = beneath::open(folder, name).map_err(|e| refused(said(&e)))?;
+            if length != source.size {
+                return Err(other_length());
             }
-            if end == self.source.size {
-                let found = self.measure.take().map(Measure::digest);
-                if found.as_ref() != Some(&self.source.digest) {
-                    let reason = format!("its digest is not {}", self.source.digest);
-                    return Err(fault(&self.source, reason));
-                }
-            }
-            if end > self.offset {
-                let skip = usize::try_from(self.offset.saturating_sub(before)).unwrap_or(0);
-                if skip > 0 {
-                    piece.drain(..skip);
-                }
-                flow.sent.store(end, Ordering::Relaxed);
-                return Ok(Some(piece));
+            Box::new(file)
+        }
+    };
+    let mut measure = Measure::default();
+    loop {
+        let left = source.size - measure.length();
+        // One byte more than there should be, so that a blob that has grown is seen.
+        let want = left.saturating_add(1).min(CHUNK as u64);
+        let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or(CHUNK));
+        let read = (&mut reader).take(want).read_to_end(&mut piece);
+        read.map_err(|e| refused(e.to_string()))?;
+        let before = measure.length();
+        measure.update(&piece);
+        let end = measure.length();
+        if end > source.size || (piece.is_empty() && end < source.size) {
+            return Err(other_length());
+        }
+        let is_last = end == source.size;
+        if is_last && measure.clone().digest() != source.digest {
+            return Err(refused(format!("its digest is not {}", source.digest)));
+        }
+        let skip = usize::try_from(offset.saturating_sub(before)).unwrap_or(usize::MAX);
+        if skip < piece.len() {
+            piece.drain(..skip);
+            if !give(piece) {
+                return Ok(());
             }
         }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// What the opening of a file says, with its cause.
+fn said(error: &BeneathError) -> String {
+    match error {
+        BeneathError::Io(source) => source.to_string(),
+        refused => refused.to_string(),
     }
 }
 

@@ -1,20 +1,17 @@
-//! Decides how one request goes out and what its answer means: time-outs, who gets the
-//! Authorization header, limits, and which error a status is. Knows no repository.
+//! Decides how one request goes out: time-outs, attempts, and who gets the Authorization header.
+//! Knows no repository, and not what an answer means.
 
-use std::error::Error;
 use std::time::Duration;
 
-use api::Digest;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Certificate, Client, Response, Url};
 
+use super::answer::words;
 use super::auth::{Auth, Entry, host};
 use super::call::{Call, Payload};
-use super::{CONTENT_DIGEST, RegistryError, Settings};
-use crate::registry::retry::Retry;
+use super::retry::Retry;
+use super::{RegistryError, Settings};
 
-/// Longest answer that is read for the words of an error, in bytes.
-const WORDS_LIMIT: u64 = 16 * 1024;
 /// How many times the patience for an answer a blob may take.
 const BLOB_PATIENCE: u32 = 10;
 /// Longest answer with a token, in bytes.
@@ -70,6 +67,11 @@ impl Transport {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Foreign words without anything that we keep secret.
+    pub(super) async fn redact(&self, words: &str) -> String {
+        self.auth.redact(words).await
     }
 
     pub(crate) const fn patience(&self) -> Duration {
@@ -214,184 +216,4 @@ impl Transport {
         }
         Ok(None)
     }
-
-    /// The answer if its status is one of `good`, else the error that the status is.
-    pub(crate) async fn expect(
-        &self,
-        answer: Response,
-        good: &[u16],
-        action: &str,
-        what: &str,
-    ) -> Result<Response, RegistryError> {
-        let status = answer.status();
-        if good.contains(&status.as_u16()) {
-            return Ok(answer);
-        }
-        let after = retry_after(answer.headers());
-        let (registry, action) = (self.address.clone(), action.to_owned());
-        let words = self.words(answer).await;
-        Err(match status.as_u16() {
-            404 => RegistryError::NotFound { registry, what: what.to_owned(), words },
-            status @ (401 | 403) => RegistryError::Denied { registry, action, status, words },
-            408 | 425 | 429 | 500..=599 => {
-                self.unavailable(&action, format!("{status}: {words}"), true, after)
-            }
-            300..=399 => RegistryError::Invalid {
-                what: what.to_owned(),
-                reason: format!("the registry sends us elsewhere ({status})"),
-            },
-            status => RegistryError::Refused { registry, action, status, words },
-        })
-    }
-
-    /// Where a redirection leads; https only.
-    pub(crate) fn redirection(
-        &self,
-        answer: &Response,
-        what: &str,
-    ) -> Result<Option<Url>, RegistryError> {
-        if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
-        }
-        self.location(answer, what).map(Some)
-    }
-
-    /// The Location of an answer; https only.
-    pub(crate) fn location(&self, answer: &Response, what: &str) -> Result<Url, RegistryError> {
-        let invalid = |reason: &str| RegistryError::Invalid {
-            what: what.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let text = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let text = text.ok_or_else(|| invalid("the registry does not say where it goes on"))?;
-        let url = answer.url().join(text).map_err(|_| invalid("its Location is no address"))?;
-        match url.scheme() {
-            "https" => Ok(url),
-            _ => Err(invalid("the registry sends us away from https")),
-        }
-    }
-
-    /// Whether an address is on the registry's own host and port.
-    pub(crate) fn is_own(&self, url: &Url) -> bool {
-        host(url) == host(&self.base)
-    }
-
-    /// The digest that the registry states for a document.
-    pub(crate) fn stated_digest(&self, answer: &Response) -> Option<Digest> {
-        answer.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
-    }
-
-    /// Reads an answer of at most `limit` bytes.
-    pub(crate) async fn read(
-        &self,
-        mut answer: Response,
-        limit: u64,
-        action: &str,
-        what: &str,
-    ) -> Result<Vec<u8>, RegistryError> {
-        let long = || RegistryError::Invalid {
-            what: what.to_owned(),
-            reason: format!("it is longer than the {limit} bytes that are read"),
-        };
-        if answer.content_length().is_some_and(|length| length > limit) {
-            return Err(long());
-        }
-        let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|e| self.broken(action, &e))? {
-            if bytes.len() as u64 + piece.len() as u64 > limit {
-                return Err(long());
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
-    }
-
-    /// A connection that failed.
-    pub(crate) fn broken(&self, action: &str, error: &reqwest::Error) -> RegistryError {
-        self.unavailable(action, words(error), !is_distrust(error), None)
-    }
-
-    pub(crate) fn unavailable(
-        &self,
-        action: &str,
-        words: String,
-        passing: bool,
-        after: Option<Duration>,
-    ) -> RegistryError {
-        let (registry, action) = (self.address.clone(), action.to_owned());
-        RegistryError::Unavailable { registry, action, words, passing, after }
-    }
-
-    /// What the registry says of an error, on one line.
-    async fn words(&self, answer: Response) -> String {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            errors: Vec<Entry>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Entry {
-            #[serde(default)]
-            code: String,
-            #[serde(default)]
-            message: String,
-        }
-        let status = answer.status();
-        let fallback = StatusCode::canonical_reason(&status).unwrap_or("no reason given");
-        // An answer that breaks off says nothing; its status still does.
-        let bytes = self.read(answer, WORDS_LIMIT, "", "").await.unwrap_or_default();
-        let said = match serde_json::from_slice::<Answer>(&bytes) {
-            Ok(answer) => {
-                let entries = answer.errors.into_iter().take(3);
-                let each = entries.map(|e| match (e.message.as_str(), e.code.as_str()) {
-                    ("", code) => code.to_owned(),
-                    (message, "") => message.to_owned(),
-                    (message, code) => format!("{message} ({code})"),
-                });
-                each.collect::<Vec<_>>().join("; ")
-            }
-            Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
-        };
-        match api::text::line(&self.auth.redact(&said).await, 256) {
-            empty if empty.is_empty() => fallback.to_owned(),
-            said => said,
-        }
-    }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// What a connection's error says, without the address and without saying anything twice.
-fn words(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut said = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        said.push(cause.to_string());
-        next = cause.source();
-    }
-    // The innermost says what happened; those around it mostly say that something did.
-    let text = said.pop().unwrap_or_else(|| "the request failed".to_owned());
-    api::text::line(&text, 256)
-}
-
-/// Whether the certificate is at fault: asking again is of no use.
-fn is_distrust(error: &reqwest::Error) -> bool {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let mut inner: &(dyn Error + 'static) = cause;
-        // An I/O error keeps what it was made of beside its sources.
-        while let Some(kept) = inner.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()) {
-            inner = kept;
-        }
-        if let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref() {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
 }

@@ -10,8 +10,9 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method, Response, Url};
 
 use super::call::{Call, Payload, Scope};
-use super::pieces::{BlobSource, Flow, Pieces, pieces};
+use super::pieces::{BlobSource, Flow, pieces, whole};
 use super::{Registry, RegistryError};
+use crate::oci::Mismatch;
 
 /// Blobs up to this length go in one request, in bytes.
 const SMALL: u64 = 1024 * 1024;
@@ -77,7 +78,8 @@ impl Registry {
         let (mut session, mut arrived) = (open.map(|url| (url, 0)), 0);
         let (mut failed, mut continued) = (0, 0);
         loop {
-            let Err(Stopped { error, upload }) = push.attempt(session.take(), sent).await else {
+            let Err(Stopped { error, upload, refused }) = push.attempt(session.take(), sent).await
+            else {
                 return Ok(());
             };
             failed += 1;
@@ -88,7 +90,7 @@ impl Registry {
                 return Ok(());
             }
             if let Some(url) = upload {
-                session = push.offset(url).await?;
+                session = push.offset(url).await?.filter(|(_, offset)| Some(*offset) != refused);
             }
             // As long as more has arrived each time, the registry is not down.
             let offset = session.as_ref().map_or(0, |(_, offset)| *offset);
@@ -109,15 +111,17 @@ impl Registry {
     }
 }
 
-/// Why an attempt stopped, and the upload that may be continued.
+/// Why an attempt stopped, and the upload that may be continued; `refused` is the offset at which
+/// the registry would not have it continued.
 struct Stopped {
     error: RegistryError,
     upload: Option<Url>,
+    refused: Option<u64>,
 }
 
 impl From<RegistryError> for Stopped {
     fn from(error: RegistryError) -> Self {
-        Self { error, upload: None }
+        Self { error, upload: None, refused: None }
     }
 }
 
@@ -142,7 +146,10 @@ impl Push<'_> {
         let url = match self.source.size {
             0..=SMALL if offset == 0 => return self.finish(url, true, sent).await,
             size if offset == size => url,
-            _ => self.stream(url, offset, sent).await?,
+            _ => match self.stream(url, offset, sent).await? {
+                Some(url) => url,
+                None => return Ok(()),
+            },
         };
         self.finish(url, false, sent).await
     }
@@ -178,25 +185,30 @@ impl Push<'_> {
         Ok(Some((self.registry.session(&answer, self.name)?, offset)))
     }
 
-    /// Streams the blob from an offset on, and gives the address at which the upload is ended.
+    /// Streams the blob from an offset on, and gives the address at which the upload is ended. From
+    /// its begin it goes with the request that ends the upload: a request less, and the registry
+    /// reads nothing again; what arrived of it is continued in the same way.
     async fn stream(
         &self,
         url: Url,
         offset: u64,
         sent: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Url, Stopped> {
+    ) -> Result<Option<Url>, Stopped> {
         let flow = Arc::new(Flow::from(offset));
         let left = self.source.size - offset;
         let body = Body::wrap_stream(pieces(self.source.clone(), offset, Arc::clone(&flow)));
+        let payload = Payload::Stream(body, left);
         let range = format!("{offset}-{}", self.source.size - 1);
-        let mut call = self.call(Method::PATCH, url.clone());
-        call.0 = call
-            .0
-            .header(CONTENT_TYPE, OCTETS)
-            .header(CONTENT_RANGE, &range)
-            .payload(Payload::Stream(body, left));
+        let (mut call, good) = match offset {
+            0 => (self.call(Method::PUT, self.ending(&url)), &[201][..]),
+            _ => (self.call(Method::PATCH, url.clone()), &[202, 204][..]),
+        };
+        call.0 = call.0.header(CONTENT_TYPE, OCTETS).payload(payload);
+        if offset > 0 {
+            call.0 = call.0.header(CONTENT_RANGE, &range);
+        }
         let result = tokio::select! {
-            result = call.send(&[202, 204]) => result,
+            result = call.send(good) => result,
             stalled = self.watch(&flow, sent) => Err(stalled),
         };
         sent(flow.sent());
@@ -204,12 +216,29 @@ impl Push<'_> {
             return Err(fault.into());
         }
         match result {
-            Ok(answer) => Ok(self.registry.session(&answer, self.name)?),
-            // Begun anew: the registry has another idea of where the upload is.
-            Err(RegistryError::NotFound { words, .. }) => Err(self.anew(words)),
-            Err(RegistryError::Refused { status: 416, words, .. }) => Err(self.anew(words)),
-            Err(error) => Err(Stopped { error, upload: Some(url) }),
+            Ok(answer) if offset == 0 => {
+                self.agree(&answer)?;
+                Ok(None)
+            }
+            Ok(answer) => Ok(Some(self.registry.session(&answer, self.name)?)),
+            // The upload is gone, or its bytes were harmed on the way.
+            Err(
+                RegistryError::NotFound { words, .. }
+                | RegistryError::Refused { status: 400, words, .. },
+            ) => Err(self.anew(words)),
+            // The registry has another idea of where the upload is, and is asked for it.
+            Err(RegistryError::Refused { status: 416, words, .. }) => {
+                Err(Stopped { upload: Some(url), refused: Some(offset), ..self.anew(words) })
+            }
+            Err(error) => Err(Stopped { error, upload: Some(url), refused: None }),
         }
+    }
+
+    /// The address that ends an upload under the blob's digest.
+    fn ending(&self, upload: &Url) -> Url {
+        let mut url = upload.clone();
+        url.query_pairs_mut().append_pair("digest", self.source.digest.as_str());
+        url
     }
 
     fn anew(&self, words: String) -> Stopped {
@@ -241,36 +270,42 @@ impl Push<'_> {
     /// Ends an upload under the blob's digest; a small blob goes with it.
     async fn finish(
         &self,
-        mut url: Url,
-        whole: bool,
+        upload: Url,
+        is_whole: bool,
         sent: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Stopped> {
-        url.query_pairs_mut().append_pair("digest", self.source.digest.as_str());
-        let mut call = self.call(Method::PUT, url);
-        let bytes = if whole { self.whole().await? } else { Vec::new() };
+        let mut call = self.call(Method::PUT, self.ending(&upload));
+        let bytes = match is_whole {
+            true => whole(self.source.clone()).await?,
+            false => Vec::new(),
+        };
         call.0 = call.0.time(self.registry.transport.blob_time()).header(CONTENT_TYPE, OCTETS);
         call.0 = call.0.payload(Payload::Bytes(bytes));
         match call.send(&[201]).await {
-            Ok(_) => {
+            Ok(answer) => {
+                self.agree(&answer)?;
                 sent(self.source.size);
                 Ok(())
             }
             // The upload is gone, or its bytes were harmed on the way.
             Err(RegistryError::NotFound { words, .. }) => Err(self.anew(words)),
             Err(RegistryError::Refused { status: 400 | 416, words, .. }) => Err(self.anew(words)),
-            Err(error) => Err(error.into()),
+            // What was streamed may be there still; what went with this request is sent again.
+            Err(error) if is_whole => Err(error.into()),
+            Err(error) => Err(Stopped { error, upload: Some(upload), refused: None }),
         }
     }
 
-    /// A small blob, checked.
-    async fn whole(&self) -> Result<Vec<u8>, RegistryError> {
-        let flow = Flow::default();
-        let mut reader = Pieces::open(self.source.clone(), 0).await?;
-        let mut bytes = Vec::new();
-        while let Some(piece) = reader.next(&flow).await? {
-            bytes.extend_from_slice(&piece);
+    /// A registry that has stored the blob under another digest has not stored it.
+    fn agree(&self, answer: &Response) -> Result<(), RegistryError> {
+        match self.registry.transport.stated_digest(answer) {
+            Some(found) if found != self.source.digest => {
+                let expected = self.source.digest.clone();
+                let source = Mismatch::Digest { expected, found };
+                Err(RegistryError::Mismatch { what: self.name.to_owned(), source })
+            }
+            _ => Ok(()),
         }
-        Ok(bytes)
     }
 
     fn call(&self, method: Method, url: Url) -> Sending<'_> {

@@ -2,7 +2,6 @@
 //! plugin packages as artifacts of one layer. Knows nothing of what the registry has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::PathBuf;
 
 use api::Digest;
@@ -12,18 +11,18 @@ use crate::build::Content;
 use crate::build::layout::json;
 use crate::digest;
 use crate::layout::Layout;
-use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, Manifest, TITLE};
-use crate::package::{Package, PluginFile};
+use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Manifest, TITLE};
+use crate::package::{AddedError, Package, PluginFile, check_added};
 use crate::registry::BlobSource;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {path}")]
+#[error("{path} is refused")]
 pub struct PlanError {
-    /// A plugin package whose sum nobody has written down.
+    /// A plugin package that was added to the package.
     pub path: PathBuf,
-    /// Why it cannot be read.
-    pub source: std::io::Error,
+    /// Why.
+    pub source: AddedError,
 }
 
 /// One image or plugin package.
@@ -35,6 +34,8 @@ pub struct Artifact {
     pub tag: String,
     /// Of its manifest.
     pub digest: Digest,
+    /// What its manifest is pushed as.
+    pub media_type: String,
     /// The bytes of its manifest.
     pub manifest: Vec<u8>,
     /// Its blobs.
@@ -48,12 +49,12 @@ impl Artifact {
         format!("{}:{}", self.repository, self.tag)
     }
 
-    /// A plugin package. Its digest is taken where nobody has written it down.
+    /// A plugin package. One that the package has no sum of is checked by the sums inside it.
     fn plugin(plugin: &PluginFile) -> Result<Self, PlanError> {
         let failed = |source| PlanError { path: plugin.path.clone(), source };
         let (digest, size) = match &plugin.digest {
             Some(digest) => (digest.clone(), plugin.size),
-            None => File::open(&plugin.path).and_then(digest::of_reader).map_err(failed)?,
+            None => check_added(&plugin.path).map_err(failed)?,
         };
         let config = Descriptor::of(EMPTY_TYPE, EMPTY);
         let mut layer = Descriptor::new(PLUGIN_LAYER_TYPE, digest, size);
@@ -68,6 +69,7 @@ impl Artifact {
             repository: format!("{PLUGIN_REPOSITORY}/{}", plugin.stem),
             tag: PLUGIN_TAG.to_owned(),
             digest: digest::of(&manifest),
+            media_type: MANIFEST_TYPE.to_owned(),
             manifest,
             blobs,
         })
@@ -98,7 +100,7 @@ impl Plan {
     /// has no sums of, and nothing else.
     ///
     /// # Errors
-    /// When such a plugin package cannot be read.
+    /// When such a plugin package is not as it was made.
     pub fn of_package(package: &Package) -> Result<Self, PlanError> {
         let mut plan = Self::of_layout(package.layout());
         for plugin in package.plugins() {
@@ -114,6 +116,7 @@ impl Plan {
             repository: image.repository.clone(),
             tag: image.tag.clone(),
             digest: image.digest().clone(),
+            media_type: image.descriptor.media_type.clone(),
             manifest: image.bytes.clone(),
             blobs: image
                 .manifest

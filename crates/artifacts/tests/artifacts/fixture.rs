@@ -13,21 +13,7 @@ use sandbox::registry::Access;
 use sandbox::toolchain::{Tool, Toolchain};
 use sandbox::{Narrator, TestRegistry};
 
-pub(crate) const RELEASE: &str = "
-formatVersion: 1
-version: 4.3.0
-upgradeFrom: { range: '>=4.2.1 <4.3.0' }
-kubernetes: { creates: '1.34', compatible: '>=1.31 <1.35' }
-minCVO: 4.3.0
-stages:
-- name: base
-  priority: 1
-  components:
-  - name: coredns
-    version: 1.0.0
-    chart: charts/coredns-1.0.0.tgz
-    namespace: kube-system
-";
+pub(crate) use crate::corpus::RELEASE;
 
 pub(crate) fn release() -> Release {
     Release::parse(RELEASE.as_bytes()).unwrap()

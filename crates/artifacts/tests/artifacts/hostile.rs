@@ -306,6 +306,16 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
         assert_eq!(count.load(Ordering::SeqCst), attempts, "{status}");
         assert_eq!(result.is_ok(), attempts == 3, "{status}");
     }
+    // A full disk does not pass by itself, whatever status says so.
+    let words: &[u8] = br#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"driver":"filesystem","detail":"write /x: no space left on device"}}]}"#;
+    for (status, words) in [(507, &b""[..]), (507, b"full"), (500, b"No space left"), (500, words)]
+    {
+        let server = Server::start(move |_| answer(status, &[], words));
+        let error = server.client(&[]).resolve("a/b", "v1").await.unwrap_err();
+        assert_eq!(server.requests().len(), 1, "{error}");
+        assert!(error.is_full() && !error.may_pass(), "{error}");
+        assert!(status == 507 || chain(&error).to_lowercase().contains("no space left"), "{error}");
+    }
     let server = Server::start(|_| answer(503, &[], b"busy now"));
     let error = server.client(&[]).resolve("a/b", "v1").await.unwrap_err();
     assert_eq!(server.requests().len(), 5);
@@ -327,4 +337,36 @@ async fn a_registry_that_never_answers_is_given_up() {
     let error = registry.resolve("a/b", "v1").await.unwrap_err();
     assert!(error.to_string().contains("no answer in time"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn redirections_that_lead_nowhere_good_are_refused() {
+    let layer = Descriptor::of(LAYER_TYPE, b"layer");
+    for (location, reason, requests) in [
+        (Some("http://127.0.0.1:1/blob"), "away from https", 1),
+        (Some("https://[::"), "no address", 1),
+        (None, "does not say where", 1),
+        // To itself, for ever.
+        (Some("/v2/a/b/blobs/again"), "sends us elsewhere", 4),
+    ] {
+        let server = Server::start(move |_| {
+            let headers: Vec<_> = location.iter().map(|to| ("Location", *to)).collect();
+            answer(307, &headers, b"")
+        });
+        let error = server.client(&[]).pull_blob("a/b", &layer).await.unwrap_err();
+        assert!(error.is_invalid() && chain(&error).contains(reason), "{location:?}: {error:?}");
+        assert_eq!(server.requests().len(), requests, "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_is_read_where_it_is_asked_for_and_nowhere_else() {
+    let other = serving(MANIFEST_TYPE, manifest());
+    let elsewhere = format!("https://{}/v2/a/b/manifests/v1", other.address);
+    let server = Server::start(move |_| answer(307, &[("Location", &elsewhere)], b""));
+    let error = server.client(&[]).resolve("a/b", "v1").await.unwrap_err();
+    assert!(error.is_invalid(), "{error:?}");
+    let error = server.client(&[]).exists("a/b", "v1").await.unwrap_err();
+    assert!(error.is_invalid(), "{error:?}");
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
 }

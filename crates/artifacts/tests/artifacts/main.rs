@@ -4,9 +4,18 @@
 
 mod build;
 mod content;
+#[path = "../corpus/corpus.rs"]
+mod corpus;
 mod cut;
+mod evil;
 mod fixture;
+mod fuzzed;
 mod hostile;
 mod package;
+mod refused;
+mod resume;
 mod server;
+mod signed;
+mod slow;
 mod sync;
+mod uploads;

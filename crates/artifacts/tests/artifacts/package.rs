@@ -59,6 +59,54 @@ fn a_plugin_that_an_administrator_added_belongs_to_the_package() {
     assert!(refused(&folder).contains("plugins/Bad Name.tgz is refused"));
 }
 
+/// A plugin package whose files `change` changes after its sums were written.
+fn plugin(work: &Path, change: impl Fn(&Path)) -> Vec<u8> {
+    let folder = work.join("plugin");
+    fs::create_dir_all(folder.join("charts")).unwrap();
+    fs::write(folder.join("plugin.yaml"), "name: logging\n").unwrap();
+    fs::write(folder.join("charts/logging-1.0.0.tgz"), noise(5, 700_000)).unwrap();
+    artifacts::build::package::write_sums(&folder).unwrap();
+    change(&folder);
+    let mut tree = artifacts::build::Tree::default();
+    let files = ["plugin.yaml", "charts/logging-1.0.0.tgz", "SHA256SUMS", "extra"];
+    for name in files.into_iter().filter(|name| folder.join(name).exists()) {
+        tree.file(&format!("logging-1.0.0/{name}"), fs::read(folder.join(name)).unwrap()).unwrap();
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    artifacts::build::tgz(&tree).unwrap()
+}
+
+#[test]
+fn an_added_plugin_is_checked_by_the_sums_inside_it() {
+    let (work, folder) = extracted();
+    let added = folder.join("plugins/added-1.0.0.tgz");
+    let planned = |bytes: &[u8]| {
+        fs::write(&added, bytes).unwrap();
+        artifacts::sync::Plan::of_package(&Package::open(&folder, "amd64").unwrap())
+    };
+    let good = plugin(work.path(), |_| {});
+    let plan = planned(&good).unwrap();
+    let artifact = plan.artifacts.iter().find(|a| a.name().contains("added-1.0.0")).unwrap();
+    assert_eq!(artifact.blobs[1].digest, artifacts::digest::of(&good));
+    let changed = plugin(work.path(), |f| fs::write(f.join("plugin.yaml"), "name: x").unwrap());
+    let lost = plugin(work.path(), |f| fs::remove_file(f.join("plugin.yaml")).unwrap());
+    let extra = plugin(work.path(), |f| fs::write(f.join("extra"), "x").unwrap());
+    let without = plugin(work.path(), |f| fs::remove_file(f.join("SHA256SUMS")).unwrap());
+    for (bytes, says) in [
+        (&changed[..], "'logging-1.0.0/plugin.yaml' in it was changed"),
+        (&lost, "'plugin.yaml', which its SHA256SUMS names, is missing"),
+        (&extra, "its SHA256SUMS does not name 'logging-1.0.0/extra'"),
+        (&without, "it holds no SHA256SUMS"),
+        (&good[..good.len() / 2], "it was cut or is no package"),
+        (&[&good[..], b"x"].concat(), "bytes follow its packed archive"),
+        (b"a plugin", "it was cut or is no package"),
+    ] {
+        let error = chain(&planned(bytes).expect_err(says));
+        assert!(error.contains("plugins/added-1.0.0.tgz is refused"), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 #[test]
 fn every_file_that_is_cut_changed_or_missing_is_named() {
     let (_work, folder) = extracted();
@@ -125,6 +173,26 @@ fn sums_that_leave_the_folder_or_were_cut_are_refused() {
     }
     fs::write(&path, &sums[..sums.len() - 5]).unwrap();
     assert!(refused(&folder).contains("SHA256SUMS is refused: it was cut"));
+}
+
+#[test]
+fn a_listed_file_is_given_only_as_the_package_was_made_with_it() {
+    let (_work, folder) = extracted();
+    fs::create_dir_all(folder.join("deploy/more")).unwrap();
+    fs::write(folder.join("deploy/00.yaml"), "a: 1\n").unwrap();
+    fs::write(folder.join("deploy/more/01.yaml"), "b: 1\n").unwrap();
+    artifacts::build::package::write_sums(&folder).unwrap();
+    let package = Package::open(&folder, "amd64").unwrap();
+    assert_eq!(package.listed_in("deploy").collect::<Vec<_>>(), ["deploy/00.yaml"]);
+    assert_eq!(package.read_listed("deploy/00.yaml", 5).unwrap(), b"a: 1\n");
+    let refused = |limit| package.read_listed("deploy/00.yaml", limit).unwrap_err().to_string();
+    assert!(refused(4).contains("deploy/00.yaml is refused: it is longer than 4 bytes"));
+    let unnamed = package.read_listed("deploy/02.yaml", 5).unwrap_err().to_string();
+    assert!(unnamed.contains("02.yaml is refused: SHA256SUMS does not name it"), "{unnamed}");
+    fs::write(folder.join("deploy/00.yaml"), "a: 2\n").unwrap();
+    assert!(refused(5).contains("00.yaml was cut or changed"));
+    fs::remove_file(folder.join("deploy/00.yaml")).unwrap();
+    assert!(refused(5).contains("00.yaml is missing"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use artifacts::registry::{Credentials, Registry, Settings};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -34,6 +35,13 @@ impl Request {
 /// An answer: status, headers and body.
 pub(crate) type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
+/// How slowly bodies go: this many bytes, then a pause, and so on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) bytes: usize,
+    pub(crate) pause: Duration,
+}
+
 /// A server that ends with the process of the tests.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -44,6 +52,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::paced(None, answer)
+    }
+
+    /// The same whose bodies trickle.
+    pub(crate) fn slow(
+        pace: Pace,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::paced(Some(pace), answer)
+    }
+
+    fn paced(
+        pace: Option<Pace>,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         provide_tls();
         let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
@@ -60,7 +83,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let (config, answer) = (Arc::clone(&config), Arc::clone(&answer));
                 let kept = Arc::clone(&kept);
-                thread::spawn(move || serve(stream, config, &*answer, &kept));
+                thread::spawn(move || serve(stream, config, pace, &*answer, &kept));
             }
         });
         Self { address, certificate: key.cert.pem(), requests }
@@ -91,6 +114,7 @@ impl Server {
 fn serve(
     stream: TcpStream,
     config: Arc<ServerConfig>,
+    pace: Option<Pace>,
     answer: &dyn Fn(&Request) -> Answer,
     kept: &Mutex<Vec<Request>>,
 ) {
@@ -107,11 +131,23 @@ fn serve(
     // The client may have gone away; that is its right.
     let _gone = stream.write_all(text.as_bytes()).and_then(|()| {
         if request.method != "HEAD" {
-            stream.write_all(&body)?;
+            match pace {
+                None => stream.write_all(&body)?,
+                Some(pace) => trickle(&mut stream, &body, pace)?,
+            }
         }
         stream.conn.send_close_notify();
         stream.flush()
     });
+}
+
+fn trickle(stream: &mut impl Write, body: &[u8], pace: Pace) -> std::io::Result<()> {
+    for piece in body.chunks(pace.bytes) {
+        stream.write_all(piece)?;
+        stream.flush()?;
+        thread::sleep(pace.pause);
+    }
+    Ok(())
 }
 
 fn read(stream: &mut impl Read) -> Option<Request> {

@@ -151,6 +151,27 @@ async fn an_account_that_can_only_pull_is_told_what_it_may_not() {
     }
 }
 
+/// A push that is denied changed nothing for an artifact that has the same blob and was whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_push_does_not_count_a_whole_artifact_as_uploaded() {
+    let platform = Platform::start().await;
+    let (_work, folder) = extracted(50_000);
+    let whole = "acp/cluster-version-operator:v4.3.0";
+    let mut first = plan(&folder);
+    first.artifacts.retain(|artifact| artifact.name() == whole);
+    let report = sync(first, &platform.client(), 4, Arc::new(Silent)).await.unwrap();
+    assert_eq!((report.uploaded, report.failed.len()), (1, 0), "{report:?}");
+    let mut settings = platform.settings();
+    let account = platform.server.credentials().pull.clone();
+    let credentials = settings.credentials.as_mut().unwrap();
+    (credentials.username, credentials.password) = (account.name, account.password);
+    // The second image has the same layer.
+    let registry = Registry::new(settings).unwrap();
+    let report = sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
+    let counts = (report.artifacts, report.unchanged, report.uploaded, report.uploaded_bytes);
+    assert_eq!((counts, report.failed.len()), ((4, 1, 0, 0), 3), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_not_found_and_what_is_down_is_unavailable() {
     let mut platform = Platform::start().await;

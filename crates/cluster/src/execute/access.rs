@@ -1,5 +1,6 @@
 //! What a component's Pods need to be pulled, and the rights that its objects need.
 
+use super::objects::at_version;
 use super::{Contents, Executor, IN_FLIGHT, Stop};
 use crate::observe::typed;
 use crate::render::Renderer;
@@ -9,7 +10,8 @@ use api::names::{NAMESPACE, PRODUCT_BASE, PULL_SECRET};
 use api::objects::{ObjectRef, ProductBase};
 use api::release::ReleaseImage;
 use futures::StreamExt as _;
-use planner::apply::{ApplyPlan, Decision};
+use planner::apply::{ApplyPlan, Decision, Hook, is_protected, reference};
+use planner::plan::ApplyStep;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +41,11 @@ pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
         let message = format!(
             "the pull secret {NAMESPACE}/{name} of ProductBase.spec.registry.secretRef is missing"
         );
-        return Err(Stop::Blocked(StalledReason::ImagePullFailed, message));
+        let remedy = format!(
+            "create it with an account that can pull: kubectl -n {NAMESPACE} create secret docker-registry {name} --docker-server={} --docker-username=USER --docker-password=PASSWORD",
+            registry.address
+        );
+        return Err(Stop::BlockedUntil(StalledReason::ImagePullFailed, message, remedy));
     }
     Ok(Registry { address: registry.address, secret })
 }
@@ -49,6 +55,15 @@ fn secret_ref(namespace: &str, name: &str) -> ObjectRef {
         api_version: "v1".to_owned(),
         kind: "Secret".to_owned(),
         namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn namespace_ref(name: &str) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
         name: name.to_owned(),
     }
 }
@@ -64,19 +79,25 @@ impl Registry {
         })
     }
 
+    /// Brings the pull secret into a namespace that is there, where it is another one.
+    pub(super) async fn renew<A: ApiServer, R: Renderer, C: Contents>(
+        &self,
+        executor: &Executor<'_, A, R, C>,
+        namespace: &str,
+    ) -> Result<(), Stop> {
+        match executor.server.get(&namespace_ref(namespace)).await? {
+            Some(_) => self.bring(executor, namespace).await,
+            None => Ok(()),
+        }
+    }
+
     /// Brings the namespace of a component and the pull secret in it.
     pub(super) async fn bring<A: ApiServer, R: Renderer, C: Contents>(
         &self,
         executor: &Executor<'_, A, R, C>,
         namespace: &str,
     ) -> Result<(), Stop> {
-        let reference = ObjectRef {
-            api_version: "v1".to_owned(),
-            kind: "Namespace".to_owned(),
-            namespace: String::new(),
-            name: namespace.to_owned(),
-        };
-        if executor.server.get(&reference).await?.is_none() {
+        if executor.server.get(&namespace_ref(namespace)).await?.is_none() {
             let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
             executor.server.create(&body).await?;
         }
@@ -91,6 +112,8 @@ impl Registry {
         }
         let live = executor.server.get(&secret_ref(namespace, PULL_SECRET)).await?;
         if live.as_ref().and_then(|l| l.get("data")) != secret.get("data") {
+            let version = live.as_ref().and_then(|l| l.pointer("/metadata/resourceVersion"));
+            let body = at_version(body, version.and_then(Value::as_str));
             // The copy is ours alone.
             executor.server.apply(&body, ApplyOptions { force: true, dry_run: false }).await?;
         }
@@ -98,25 +121,59 @@ impl Registry {
     }
 }
 
-/// Asks for every right that the plan needs before anything is written.
+/// Asks for every right that a component needs before anything of it is written: for its objects,
+/// its hooks, and the deletion of what the release no longer has.
 pub(super) async fn rights<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
+    step: &ApplyStep,
     plan: &ApplyPlan,
+    hooks: &[Hook],
 ) -> Result<(), Stop> {
+    let mut rights = BTreeSet::new();
     let changing = plan.objects.iter().filter(|(_, decision)| *decision != Decision::Skip);
-    let rights: BTreeSet<Right> = changing
-        .flat_map(|(object, decision)| {
-            // Server-side apply asks for patch, and for create where the object is new.
-            let verbs: &[&str] =
-                if *decision == Decision::Create { &["patch", "create"] } else { &["patch"] };
-            verbs.iter().map(|verb| Right {
-                verb: (*verb).to_owned(),
-                api_version: object.reference.api_version.clone(),
-                kind: object.reference.kind.clone(),
-                namespace: object.reference.namespace.clone(),
-            })
-        })
-        .collect();
+    for (object, decision) in changing {
+        // Server-side apply asks for patch, and for create where the object is new.
+        let verbs: &[&str] =
+            if *decision == Decision::Create { &["patch", "create"] } else { &["patch"] };
+        rights.extend(verbs.iter().map(|verb| right(verb, &object.reference)));
+    }
+    for hook in hooks {
+        let object = reference(&hook.object)?;
+        // A Job is made and, once it is old, deleted; what is beside it is applied.
+        let is_job = object.kind == "Job";
+        let verbs: &[&str] = match (is_job, hook.delete_on_success) {
+            (true, _) => &["create", "delete"],
+            (false, true) => &["create", "patch", "delete"],
+            (false, false) => &["create", "patch"],
+        };
+        rights.extend(verbs.iter().map(|verb| right(verb, &object)));
+    }
+    let going = plan.obsolete.iter().filter(|o| !is_protected(o, &step.component.prune));
+    rights.extend(going.map(|object| right("delete", object)));
+    ask(executor, rights).await
+}
+
+/// Asks whether objects may be deleted before the first one is.
+pub(super) async fn deletion<'a, A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    objects: impl Iterator<Item = &'a ObjectRef>,
+) -> Result<(), Stop> {
+    ask(executor, objects.map(|object| right("delete", object)).collect()).await
+}
+
+fn right(verb: &str, object: &ObjectRef) -> Right {
+    Right {
+        verb: verb.to_owned(),
+        api_version: object.api_version.clone(),
+        kind: object.kind.clone(),
+        namespace: object.namespace.clone(),
+    }
+}
+
+async fn ask<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    rights: BTreeSet<Right>,
+) -> Result<(), Stop> {
     let asked: Vec<(Right, Result<bool, crate::CallError>)> = futures::stream::iter(rights)
         .map(|right| async move {
             let answer = executor.server.allowed(&right).await;

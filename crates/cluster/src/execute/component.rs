@@ -1,12 +1,12 @@
 //! One component: render, patch, plan, order, apply, look at its health, record.
 
-use super::record::Record;
-use super::{Contents, Executor, Stop, access, conflicts, hooks, objects};
-use crate::observe::patch_specs;
+use super::record::{self, Record};
+use super::{Contents, Executor, Stop, access, conflicts, hooks, objects, takeover};
+use crate::observe::{Patches, patch_specs};
 use crate::render::{RenderRequest, Renderer};
 use crate::server::ApiServer;
 use api::StalledReason;
-use api::objects::{AppReleasePhase, Lifecycle};
+use api::objects::{AppReleasePhase, Lifecycle, ObjectRef};
 use planner::apply::{self, Decision, Hook, HookPoint, Prepared};
 use planner::plan::ApplyStep;
 use serde_json::{Map, Value};
@@ -16,14 +16,14 @@ use std::collections::BTreeMap;
 pub(super) struct Rendered {
     /// Objects ready to be sent.
     pub(super) objects: Vec<Prepared>,
+    /// Those of them that are there.
+    live: BTreeMap<ObjectRef, Value>,
     /// Hooks in their order.
     pub(super) hooks: Vec<Hook>,
     /// Digest of the values, fill-ins included.
     pub(super) values_digest: String,
-    /// Digest of the patches that were replayed.
-    pub(super) patches_digest: String,
-    /// Names of the patches and the objects they are about.
-    pub(super) patches: Vec<apply::PatchSpec>,
+    /// The ResourcePatches that were replayed, and those that are being deleted.
+    pub(super) patches: Patches,
 }
 
 /// Brings a component to its release, or applies it again.
@@ -53,26 +53,31 @@ async fn attempt<A: ApiServer, R: Renderer, C: Contents>(
     record: &mut Record,
 ) -> Result<(), Stop> {
     let registry = access::registry(executor).await?;
-    let rendered = render(executor, step, &registry, record).await?;
-    let live = objects::live(executor, &step.component.name, &rendered.objects).await?;
+    let mut rendered = render(executor, step, &registry, record).await?;
+    let live = std::mem::take(&mut rendered.live);
     let plan = apply::plan_apply(rendered.objects.clone(), &record.status.inventory, &live);
     if plan.union.len() > api::objects::INVENTORY_LIMIT {
         let message = format!("old and new objects together are {}", plan.union.len());
         return Err(Stop::Blocked(StalledReason::RenderFailed, message));
     }
+    // A release that is applied again (a customisation changed) runs no hook a second time.
+    let again = record.status.release_image == step.image;
+    let hooks = if again { &[][..] } else { rendered.hooks.as_slice() };
     let writes = plan.objects.iter().any(|(_, decision)| *decision != Decision::Skip);
+    if writes || !hooks.is_empty() {
+        access::rights(executor, step, &plan, hooks).await?;
+    }
     let forced = if writes {
-        access::rights(executor, &plan).await?;
-        conflicts::settle(executor, step, &plan, &live, &rendered.patches).await?
+        let patches = [rendered.patches.in_force.as_slice(), &rendered.patches.leaving].concat();
+        conflicts::settle(executor, step, &plan, &live, &patches).await?
     } else {
         Default::default()
     };
     registry.bring(executor, &step.component.namespace).await?;
     record.intend(executor, step, &rendered, &plan).await?;
-    // A release that is applied again (a customisation changed) runs no hook a second time.
-    let again = record.status.release_image == step.image;
-    let hooks = if again { &[][..] } else { rendered.hooks.as_slice() };
+    record::hold_patches(executor, &rendered).await?;
     hooks::run(executor, step, record, hooks, HookPoint::Before).await?;
+    let live = takeover::take_over(executor, step, &plan, live).await?;
     let live = objects::send(executor, &plan, live, &forced).await?;
     objects::healthy(executor, &plan, &live).await?;
     hooks::run(executor, step, record, hooks, HookPoint::After).await?;
@@ -86,9 +91,9 @@ pub(super) async fn report_drift<A: ApiServer, R: Renderer, C: Contents>(
 ) -> Result<(), Stop> {
     let mut record = Record::read(executor, &step.component.name).await?;
     let registry = access::registry(executor).await?;
+    registry.renew(executor, &step.component.namespace).await?;
     let rendered = render(executor, step, &registry, &mut record).await?;
-    let live = objects::live(executor, &step.component.name, &rendered.objects).await?;
-    record.drifted(executor, apply::drift(&rendered.objects, &live)).await
+    record.drifted(executor, apply::drift(&rendered.objects, &rendered.live)).await
 }
 
 async fn render<A: ApiServer, R: Renderer, C: Contents>(
@@ -119,18 +124,28 @@ async fn render<A: ApiServer, R: Renderer, C: Contents>(
     let (mut objects, mut hooks) = apply::split_hooks(rendered, is_install);
     normalise(executor, component.namespace.as_str(), &mut objects, &mut hooks).await?;
     let name = format!("{}/{}", component.namespace, component.name);
-    let (patches, patches_digest) = patch_specs(executor.server, &name).await?;
-    let objects = match apply::patched(objects, &patches) {
+    let patches = patch_specs(executor.server, &name).await?;
+    let objects = match apply::patched(objects, &patches.in_force) {
         Ok(objects) => objects,
         Err(failures) => {
-            record.patches_failed(executor, &failures, &patches_digest).await?;
-            let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
-            return Err(Stop::Blocked(StalledReason::ResourcePatchFailed, api::text::names(&all)));
+            record.patches_failed(executor, &failures, &patches.digest).await?;
+            return Err(patches_failed(&failures));
         }
     };
-    let objects = objects::without_scaled_replicas(executor, objects).await?;
+    let references = objects.iter().map(apply::reference).collect::<Result<Vec<_>, _>>()?;
+    let live = objects::live(executor, &component.name, &references).await?;
+    let predecessors = &step.predecessors;
+    let objects = objects::without_scaled_replicas(executor, objects, &live, predecessors).await?;
     let objects = apply::prepare(objects, &component.name)?;
-    Ok(Rendered { objects, hooks, values_digest, patches_digest, patches })
+    Ok(Rendered { objects, live, hooks, values_digest, patches })
+}
+
+/// Says what is wrong with each ResourcePatch, and the command that opens them.
+fn patches_failed(failures: &[apply::PatchFailure]) -> Stop {
+    let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = failures.iter().map(|f| f.patch.as_str()).collect();
+    let remedy = api::objects::failed_patch_remedy(&names);
+    Stop::BlockedUntil(StalledReason::ResourcePatchFailed, api::text::names(&all), remedy)
 }
 
 async fn normalise<A: ApiServer, R: Renderer, C: Contents>(

@@ -5,7 +5,7 @@ use crate::call::{CallError, FieldConflict};
 use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions};
 use api::StalledReason;
-use api::objects::ObjectRef;
+use api::objects::{JsonPatchOperation, ObjectRef};
 use futures::StreamExt as _;
 use planner::apply::{ApplyPlan, PatchSpec, Prepared, suspects};
 use planner::plan::ApplyStep;
@@ -13,7 +13,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tries the objects of which others hold fields on the server, and gives those that must be sent
-/// with force. Only fields of predecessors and of ResourcePatches may be taken.
+/// with force. Only fields of predecessors and of ResourcePatches may be taken, of those as well
+/// that are being deleted: what they set goes back to what the release says.
 pub(super) async fn settle<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     step: &ApplyStep,
@@ -59,54 +60,137 @@ pub(super) async fn settle<A: ApiServer, R: Renderer, C: Contents>(
 
 /// Whether a field lies under a path that a ResourcePatch of this object sets.
 fn is_patched(conflict: &FieldConflict, object: &Prepared, patches: &[PatchSpec]) -> bool {
-    let field = steps_of_field(&conflict.field);
     let of_object = patches.iter().filter(|p| {
         p.target.kind == object.reference.kind
             && p.target.name == object.reference.name
             && p.target.namespace == object.reference.namespace
     });
-    of_object.flat_map(|p| &p.operations).any(|operation| {
-        let path = steps_of_pointer(&operation.path);
-        let shared = path.len().min(field.len());
-        path[..shared] == field[..shared]
-    })
+    of_object.flat_map(|p| &p.operations).any(|o| meets(&object.body, o, &conflict.field))
 }
 
-/// `.spec.containers[name="a"].image` as spec, containers, image: indexes and selectors differ in
-/// form between the API server and JSON Pointer and are left out of both.
-fn steps_of_field(field: &str) -> Vec<String> {
-    let mut plain = String::new();
-    let mut depth = 0_usize;
-    for c in field.chars() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ if depth == 0 => plain.push(c),
-            _ => {}
+/// Whether the path of an operation and a field as the API server writes it
+/// (`.spec.containers[name="a"].image`) are the same, or one lies under the other. The object tells
+/// which item of a list an index means, and where a step ends: names of fields may have dots.
+fn meets(body: &Value, operation: &JsonPatchOperation, field: &str) -> bool {
+    let (mut at, mut rest) = (Some(body), field);
+    for step in operation.path.split('/').skip(1) {
+        if rest.is_empty() {
+            return true;
+        }
+        let step = step.replace("~1", "/").replace("~0", "~");
+        if let Some(Value::Array(list)) = at {
+            let item = if step == "-" {
+                operation.value.as_ref()
+            } else {
+                step.parse().ok().and_then(|index: usize| list.get(index))
+            };
+            let (Some(item), Some((selector, below))) = (item, selector(rest)) else {
+                return false;
+            };
+            if !is_selected(item, selector) {
+                return false;
+            }
+            (at, rest) = (Some(item), below);
+        } else {
+            let named = rest.strip_prefix('.').and_then(|r| r.strip_prefix(step.as_str()));
+            let Some(below) = named.filter(|b| b.is_empty() || b.starts_with(['.', '['])) else {
+                return false;
+            };
+            (at, rest) = (at.and_then(|value| value.get(&step)), below);
         }
     }
-    plain.split('.').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    // Under a plain value there is nothing: the step was the beginning of a longer name.
+    rest.is_empty() || at.is_none_or(|value| value.is_object() || value.is_array())
 }
 
-fn steps_of_pointer(pointer: &str) -> Vec<String> {
-    let is_index = |step: &&str| {
-        !(step.is_empty() || *step == "-" || step.bytes().all(|b| b.is_ascii_digit()))
-    };
-    pointer
-        .split('/')
-        .filter(is_index)
-        .map(|step| step.replace("~1", "/").replace("~0", "~"))
-        .collect()
+/// `[name="a"].image` as `name="a"` and `.image`.
+fn selector(field: &str) -> Option<(&str, &str)> {
+    let inner = field.strip_prefix('[')?;
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in inner.char_indices() {
+        match c {
+            ']' if !quoted => return Some((&inner[..at], &inner[at + 1..])),
+            '"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    None
+}
+
+/// Whether an item has every key of `containerPort=53,protocol="UDP"`; values of a set are `="a"`.
+fn is_selected(item: &Value, selector: &str) -> bool {
+    if let Some(value) = selector.strip_prefix('=') {
+        return serde_json::from_str::<Value>(value).is_ok_and(|value| value == *item);
+    }
+    let mut rest = selector;
+    loop {
+        let Some((key, tail)) = rest.split_once('=') else { return false };
+        let mut values = serde_json::Deserializer::from_str(tail).into_iter::<Value>();
+        let Some(Ok(value)) = values.next() else { return false };
+        // The API server fills in what an item leaves out: a default is no difference.
+        if item.get(key).is_some_and(|found| *found != value) {
+            return false;
+        }
+        match tail[values.byte_offset()..].strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return true,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn deployment() -> Value {
+        let containers = json!([
+            { "name": "a.b", "image": "x", "ports": [{ "containerPort": 53, "protocol": "UDP" }] },
+            { "name": "b]", "image": "y", "args": ["-v"] },
+        ]);
+        json!({
+            "metadata": { "annotations": { "example.com/owner": "me" } },
+            "data": { "nginx.conf": "1", "nginx": "2" },
+            "spec": { "containers": containers, "replicas": 2 },
+        })
+    }
+
+    fn met(path: &str, field: &str) -> bool {
+        let operation = JsonPatchOperation {
+            op: "replace".into(),
+            path: path.into(),
+            from: None,
+            value: Some(json!({ "name": "new", "image": "z" })),
+        };
+        meets(&deployment(), &operation, field)
+    }
 
     #[test]
-    fn fields_and_pointers_meet() {
-        let field = steps_of_field(".spec.template.spec.containers[name=\"a.b\"].resources.limits");
-        assert_eq!(field, ["spec", "template", "spec", "containers", "resources", "limits"]);
-        assert_eq!(steps_of_pointer("/spec/template/spec/containers/0/resources"), field[..5]);
+    fn names_with_dots_and_slashes_are_one_step() {
+        assert!(met(
+            "/metadata/annotations/example.com~1owner",
+            ".metadata.annotations.example.com/owner"
+        ));
+        assert!(met("/data/nginx.conf", ".data.nginx.conf"));
+        assert!(!met("/data/nginx", ".data.nginx.conf"));
+        assert!(met("/data", ".data.nginx.conf"));
+        assert!(!met("/data/nginx.con", ".data.nginx.conf"));
+        assert!(!met("/spec/replicas", ".spec.replicasOther"));
+    }
+
+    #[test]
+    fn a_patch_of_one_container_says_nothing_of_another() {
+        assert!(met("/spec/containers/0/image", ".spec.containers[name=\"a.b\"].image"));
+        assert!(!met("/spec/containers/0/image", ".spec.containers[name=\"b]\"].image"));
+        assert!(met("/spec/containers/1/image", ".spec.containers[name=\"b]\"].image"));
+        assert!(met("/spec/containers/1", ".spec.containers[name=\"b]\"].args"));
+        assert!(met("/spec/containers/1/args/0", ".spec.containers[name=\"b]\"].args"));
+        assert!(met("/spec/containers", ".spec.containers[name=\"b]\"].args"));
+        assert!(met("/spec/containers/-", ".spec.containers[name=\"new\"].image"));
+        let port =
+            ".spec.containers[name=\"a.b\"].ports[containerPort=53,protocol=\"UDP\"].hostPort";
+        assert!(met("/spec/containers/0/ports/0/hostPort", port));
+        assert!(!met("/spec/containers/0/ports/0/hostPort", &port.replace("UDP", "TCP")));
     }
 }

@@ -1,6 +1,6 @@
 //! The objects of a component: read, sent in waves, looked at.
 
-use super::{Contents, Executor, IN_FLIGHT, Stop};
+use super::{Contents, Executor, IN_FLIGHT, Stop, revision};
 use crate::call::CallError;
 use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions, ListQuery};
@@ -21,12 +21,10 @@ const WATCHED: [&str; 6] =
 pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     owner: &str,
-    objects: &[Prepared],
+    objects: &[ObjectRef],
 ) -> Result<BTreeMap<ObjectRef, Value>, Stop> {
-    let kinds: BTreeSet<(String, String)> = objects
-        .iter()
-        .map(|o| (o.reference.api_version.clone(), o.reference.kind.clone()))
-        .collect();
+    let kinds: BTreeSet<(String, String)> =
+        objects.iter().map(|o| (o.api_version.clone(), o.kind.clone())).collect();
     let mut found = BTreeMap::new();
     for (api_version, kind) in kinds {
         let query = ListQuery::all(&api_version, &kind).labelled(&format!("{OWNER_LABEL}={owner}"));
@@ -41,12 +39,9 @@ pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
             Err(error) => return Err(error.into()),
         }
     }
-    let missing = objects.iter().filter(|o| !found.contains_key(&o.reference));
+    let missing = objects.iter().filter(|o| !found.contains_key(*o));
     let read: Vec<Result<(ObjectRef, Option<Value>), CallError>> = futures::stream::iter(missing)
-        .map(|object| async move {
-            let live = executor.server.get(&object.reference).await?;
-            Ok((object.reference.clone(), live))
-        })
+        .map(|object| async move { Ok((object.clone(), executor.server.get(object).await?)) })
         .buffer_unordered(IN_FLIGHT)
         .collect()
         .await;
@@ -59,10 +54,12 @@ pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
     Ok(found)
 }
 
-/// Leaves out the replica count of workloads that an autoscaler scales.
+/// Leaves the replica count of workloads that an autoscaler scales to it.
 pub(super) async fn without_scaled_replicas<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     mut objects: Vec<Value>,
+    live: &BTreeMap<ObjectRef, Value>,
+    predecessors: &BTreeSet<String>,
 ) -> Result<Vec<Value>, Stop> {
     let text = |o: &Value, pointer: &str| {
         o.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -93,7 +90,8 @@ pub(super) async fn without_scaled_replicas<A: ApiServer, R: Renderer, C: Conten
             text(object, "/metadata/name"),
         );
         if scaled.contains(&key) {
-            planner::apply::leave_replicas(object);
+            let live = live.get(&planner::apply::reference(object)?);
+            planner::apply::leave_replicas(object, live, predecessors);
         }
     }
     Ok(objects)
@@ -163,29 +161,40 @@ fn is_defined(plan: &ApplyPlan, reference: &ObjectRef) -> bool {
     })
 }
 
-/// What was just read must still be what is changed.
+/// What was just read must still be what is changed; the body of an object that is not there says
+/// nothing of versions.
 fn with_version(body: &Value, live: Option<&Value>) -> Value {
-    let mut body = body.clone();
-    let version = live.and_then(|l| l.pointer("/metadata/resourceVersion")).cloned();
-    if let (Some(version), Some(metadata)) =
-        (version, body.get_mut("metadata").and_then(Value::as_object_mut))
-    {
-        metadata.insert("resourceVersion".to_owned(), version);
+    let version = live.and_then(|l| l.pointer("/metadata/resourceVersion")).and_then(Value::as_str);
+    at_version(body.clone(), version)
+}
+
+/// A body that is refused unless the object still is of this resourceVersion: whoever led before
+/// and was late changes nothing.
+pub(super) fn at_version(mut body: Value, version: Option<&str>) -> Value {
+    if let (Some(version), Some(body)) = (version, body.as_object_mut()) {
+        let metadata = body.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("resourceVersion".to_owned(), json!(version));
+        }
     }
     body
 }
 
-fn named(reference: &ObjectRef, error: CallError) -> Stop {
+/// With the object that it is about.
+pub(super) fn named(reference: &ObjectRef, error: CallError) -> Stop {
     match Stop::from(error) {
         Stop::Waiting(text) => Stop::Waiting(format!("{reference}: {text}")),
         Stop::Blocked(reason, text) => Stop::Blocked(reason, format!("{reference}: {text}")),
+        Stop::BlockedUntil(reason, text, remedy) => {
+            Stop::BlockedUntil(reason, format!("{reference}: {text}"), remedy)
+        }
     }
 }
 
 /// Of two stops the one that needs a person is said.
 fn worse(first: Option<Stop>, second: Stop) -> Stop {
     match first {
-        Some(blocked @ Stop::Blocked(..)) => blocked,
+        Some(blocked @ (Stop::Blocked(..) | Stop::BlockedUntil(..))) => blocked,
         _ => second,
     }
 }
@@ -249,9 +258,7 @@ pub(super) async fn why_not<A: ApiServer, R: Renderer, C: Contents>(
             return Stop::Waiting(format!("{reference}: {why}; its Pods are not known: {error}"));
         }
     };
-    let current: Vec<Value> =
-        pods.into_iter().filter(|p| p.pointer("/metadata/deletionTimestamp").is_none()).collect();
-    match pod_blocker(&current) {
+    match pod_blocker(&revision::current(live, pods)) {
         Some((reason, message)) => Stop::Blocked(reason, format!("{reference}: {why}; {message}")),
         None => waiting,
     }

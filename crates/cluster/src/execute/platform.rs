@@ -1,15 +1,20 @@
 //! The start and the end of an upgrade on the platform's own objects: ClusterModule, ProductBase
 //! and the keys of the release. Each write is sent only where it changes something.
 
+use super::objects::at_version;
 use super::{Contents, Executor, Stop};
-use crate::observe::typed;
+use crate::observe::parse;
 use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions, PatchBody};
 use api::Version;
-use api::names::{NAMESPACE, PRODUCT_BASE, RELEASE_KEYS, RELEASE_LICENSE_KEYS};
-use api::objects::{
-    ClusterModule, DeployStatus, ObjectRef, ProductBase, RunningStatus, object_ref,
+use api::names::{
+    NAMESPACE, PRODUCT_BASE, RELEASE_IMAGE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
+    RELEASE_SIGNING_KEYS,
 };
+use api::objects::{
+    ClusterModule, DeployStatus, ObjectRef, ProductBase, RunningStatus, VersionImage, object_ref,
+};
+use api::signing_key::{self, SigningKey};
 use serde_json::{Value, json};
 
 /// ClusterModule shows the target and Upgrading.
@@ -18,24 +23,25 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     version: &Version,
 ) -> Result<(), Stop> {
     let reference = object_ref::<ClusterModule>("", executor.cluster);
-    let module = typed::<ClusterModule, _>(executor.server, "", executor.cluster).await?;
-    let version = version.to_string();
-    match &module {
+    let mut live = match executor.server.get(&reference).await? {
+        Some(live) => live,
         None => {
             let body = json!({
                 "apiVersion": reference.api_version,
                 "kind": reference.kind,
                 "metadata": { "name": executor.cluster },
-                "spec": { "version": version },
+                "spec": { "version": version.to_string() },
             });
-            executor.server.create(&body).await?;
+            executor.server.create(&body).await?
         }
-        Some(module) if module.spec.version != version => {
-            merge(executor, &reference, None, json!({ "spec": { "version": version } })).await?;
-        }
-        Some(_) => {}
+    };
+    let module: ClusterModule = parse(live.clone())?;
+    let version = version.to_string();
+    if module.spec.version != version {
+        let spec = json!({ "spec": { "version": version } });
+        live = merge(executor, &reference, &live, None, spec).await?;
     }
-    let base = module.and_then(|m| m.status).and_then(|s| s.base).unwrap_or_default();
+    let base = module.status.and_then(|s| s.base).unwrap_or_default();
     if base.deploy_status == DeployStatus::Upgrading {
         return Ok(());
     }
@@ -46,25 +52,40 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     };
     let base = json!({ "deployStatus": "Upgrading", "runningStatus": running });
     let status = json!({ "status": { "base": base, "editable": false, "upgradable": false } });
-    merge(executor, &reference, Some("status"), status).await
+    merge(executor, &reference, &live, Some("status"), status).await?;
+    Ok(())
 }
 
 /// ClusterModule, the keys of the release and ProductBase show the target as complete.
 pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &Version,
+    image: &str,
     license_keys: &[String],
+    signing_keys: &[SigningKey],
 ) -> Result<(), Stop> {
     let version = version.to_string();
-    let keys = json!({
+    let digest = VersionImage { version: version.clone(), image: image.to_owned() }.digest();
+    let digest = digest.map_or_else(String::new, |digest| digest.to_string());
+    let mut keys = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": { "name": RELEASE_KEYS, "namespace": NAMESPACE },
-        "data": { RELEASE_LICENSE_KEYS: license_keys.join("\n") },
+        "data": { RELEASE_LICENSE_KEYS: license_keys.join("\n"), RELEASE_IMAGE: digest },
     });
     let reference = planner::apply::reference(&keys)?;
     let found = executor.server.get(&reference).await?;
+    let recorded = found.as_ref().and_then(|f| f.get("data")?.get(RELEASE_SIGNING_KEYS)).cloned();
+    // A release without keys leaves those before it in force: trust never ends by an omission.
+    let signing = match signing_keys {
+        [] => recorded,
+        keys => Some(json!(signing_key::list_text(keys))),
+    };
+    if let Some(signing) = signing {
+        keys["data"][RELEASE_SIGNING_KEYS] = signing;
+    }
     if found.as_ref().and_then(|f| f.get("data")) != keys.get("data") {
+        let keys = at_version(keys, version_of(found.as_ref()));
         // Nobody else has a say in the keys of the installed release.
         executor.server.apply(&keys, ApplyOptions { force: true, dry_run: false }).await?;
     }
@@ -76,13 +97,12 @@ async fn finish_module<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &str,
 ) -> Result<(), Stop> {
-    let Some(module) = typed::<ClusterModule, _>(executor.server, "", executor.cluster).await?
-    else {
-        return Ok(());
-    };
     let reference = object_ref::<ClusterModule>("", executor.cluster);
+    let Some(mut live) = executor.server.get(&reference).await? else { return Ok(()) };
+    let module: ClusterModule = parse(live.clone())?;
     if module.spec.version != version {
-        merge(executor, &reference, None, json!({ "spec": { "version": version } })).await?;
+        let spec = json!({ "spec": { "version": version } });
+        live = merge(executor, &reference, &live, None, spec).await?;
     }
     let base = module.status.unwrap_or_default().base.unwrap_or_default();
     let complete = base.version == version
@@ -94,33 +114,40 @@ async fn finish_module<A: ApiServer, R: Renderer, C: Contents>(
     let base =
         json!({ "version": version, "deployStatus": "Completed", "runningStatus": "Healthy" });
     let status = json!({ "status": { "base": base, "editable": true, "upgradable": false } });
-    merge(executor, &reference, Some("status"), status).await
+    merge(executor, &reference, &live, Some("status"), status).await?;
+    Ok(())
 }
 
 async fn finish_base<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &str,
 ) -> Result<(), Stop> {
-    let Some(base) = typed::<ProductBase, _>(executor.server, "", PRODUCT_BASE).await? else {
-        return Ok(());
-    };
     let reference = object_ref::<ProductBase>("", PRODUCT_BASE);
+    let Some(mut live) = executor.server.get(&reference).await? else { return Ok(()) };
+    let base: ProductBase = parse(live.clone())?;
     if base.spec.version != version {
-        merge(executor, &reference, None, json!({ "spec": { "version": version } })).await?;
+        let spec = json!({ "spec": { "version": version } });
+        live = merge(executor, &reference, &live, None, spec).await?;
     }
     if base.status.unwrap_or_default().version != version {
         let status = json!({ "status": { "version": version, "phase": "Running" } });
-        merge(executor, &reference, Some("status"), status).await?;
+        merge(executor, &reference, &live, Some("status"), status).await?;
     }
     Ok(())
 }
 
+/// Changes fields of the object that was read, as it was read; gives it as it is then.
 async fn merge<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     reference: &ObjectRef,
+    live: &Value,
     subresource: Option<&str>,
     body: Value,
-) -> Result<(), Stop> {
-    executor.server.patch(reference, subresource, &PatchBody::Merge(body)).await?;
-    Ok(())
+) -> Result<Value, Stop> {
+    let body = PatchBody::Merge(at_version(body, version_of(Some(live))));
+    Ok(executor.server.patch(reference, subresource, &body).await?)
+}
+
+fn version_of(live: Option<&Value>) -> Option<&str> {
+    live?.pointer("/metadata/resourceVersion")?.as_str()
 }

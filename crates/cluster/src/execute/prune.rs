@@ -3,7 +3,7 @@
 
 use super::objects::identity;
 use super::record::Record;
-use super::{Contents, Executor, Stop};
+use super::{Contents, Executor, Stop, access};
 use crate::render::Renderer;
 use crate::server::ApiServer;
 use api::objects::ObjectRef;
@@ -27,9 +27,10 @@ pub(super) async fn prune<A: ApiServer, R: Renderer, C: Contents>(
 pub(super) async fn remove<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     name: &str,
+    allowed: &BTreeSet<String>,
 ) -> Result<(), Stop> {
     let record = Record::read(executor, name).await?;
-    delete_all(executor, name, &record.status.inventory, &BTreeSet::new()).await?;
+    delete_all(executor, name, &record.status.inventory, allowed).await?;
     record.delete(executor).await
 }
 
@@ -42,19 +43,23 @@ async fn delete_all<A: ApiServer, R: Renderer, C: Contents>(
     // What runs goes before what it reads.
     let mut sorted: Vec<&ObjectRef> = objects.iter().collect();
     sorted.sort_by_key(|reference| Reverse(Wave::of(reference)));
-    let mut going = Vec::new();
+    let (mut going, mut found) = (Vec::new(), Vec::new());
     for reference in sorted {
         let Some(live) = executor.server.get(reference).await? else { continue };
         if !is_prunable(reference, &live, owner, allowed) {
             continue;
         }
         if live.pointer("/metadata/deletionTimestamp").is_none() {
-            executor.server.delete(&identity(&live)).await?;
+            found.push((reference, identity(&live)));
         }
         going.push(reference.to_string());
     }
     if going.is_empty() {
         return Ok(());
+    }
+    access::deletion(executor, found.iter().map(|(reference, _)| *reference)).await?;
+    for (_, live) in found {
+        executor.server.delete(&live).await?;
     }
     Err(Stop::Waiting(format!("being deleted: {}", api::text::names(&going))))
 }

@@ -2,11 +2,13 @@
 //! replayed on it.
 
 use super::component::{Rendered, chart_of, chart_status, lifecycle};
+use super::objects::at_version;
 use super::{Contents, Executor, Stop};
 use crate::call::CallError;
 use crate::observe::typed;
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
+use api::Time;
 use api::names::{FIELD_MANAGER, LIFECYCLE_LABEL, NAMESPACE, RESOURCE_PATCH_FINALIZER};
 use api::objects::{
     AppRelease, AppReleaseChart, AppReleaseDestination, AppReleasePhase, AppReleaseSource,
@@ -55,7 +57,7 @@ impl Record {
         let installed = status.phase == AppReleasePhase::Ready
             && status.release_image == step.image
             && status.values_digest == rendered.values_digest
-            && status.patches_digest == rendered.patches_digest;
+            && status.patches_digest == rendered.patches.digest;
         if !installed {
             // What failed is Failed until it is Ready: Deploying in between tells nobody more.
             let failed = status.phase == AppReleasePhase::Failed;
@@ -85,6 +87,8 @@ impl Record {
             },
             "spec": spec,
         });
+        let live = self.live.as_ref().and_then(|l| l.metadata.resource_version.as_deref());
+        let body = at_version(body, live);
         // The AppRelease is the operator's own record; what others write into it does not hold.
         let options = crate::ApplyOptions { force: true, dry_run: false };
         let written = executor.server.apply(&body, options).await?;
@@ -122,7 +126,7 @@ impl Record {
         status.release = step.release.to_string();
         status.release_image.clone_from(&step.image);
         status.values_digest.clone_from(&rendered.values_digest);
-        status.patches_digest.clone_from(&rendered.patches_digest);
+        status.patches_digest.clone_from(&rendered.patches.digest);
         status.charts = chart_status(step, AppReleasePhase::Ready);
         status.inventory.clone_from(&plan.union);
         status.obsolete.clone_from(&plan.obsolete);
@@ -135,12 +139,12 @@ impl Record {
         executor: &Executor<'_, A, R, C>,
         drift: Vec<String>,
     ) -> Result<(), Stop> {
-        if self.status.drift == drift && self.status.drift_time.is_some() {
+        if self.status.drift == drift {
             return Ok(());
         }
         let status = AppReleaseStatus {
             drift,
-            drift_time: Some(api::time(executor.now)),
+            drift_time: later(self.status.drift_time.clone(), executor.now),
             ..self.status.clone()
         };
         self.write(executor, status).await
@@ -177,7 +181,9 @@ impl Record {
     ) -> Result<(), Stop> {
         let (phase, message) = match stop {
             Stop::Waiting(message) => (AppReleasePhase::Deploying, message),
-            Stop::Blocked(_, message) => (AppReleasePhase::Failed, message),
+            Stop::Blocked(_, message) | Stop::BlockedUntil(_, message, _) => {
+                (AppReleasePhase::Failed, message)
+            }
         };
         if self.live.is_none() {
             return Ok(());
@@ -196,8 +202,8 @@ impl Record {
         patches_digest: &str,
     ) -> Result<(), Stop> {
         for failure in failures {
-            patch_status(executor, &failure.patch, ResourcePatchPhase::Failed, &failure.cause)
-                .await?;
+            let (name, phase) = (&failure.patch, ResourcePatchPhase::Failed);
+            patch_status(executor, name, failure.generation, phase, &failure.cause).await?;
         }
         if self.live.is_none() || self.status.patches_digest == patches_digest {
             return Ok(());
@@ -262,9 +268,15 @@ fn version_of(object: Option<&Value>) -> Option<&str> {
 /// A component that is not Ready: where it was until now, its application begins here.
 fn leave(status: &mut AppReleaseStatus, phase: AppReleasePhase, now: Timestamp) {
     if status.phase == AppReleasePhase::Ready || status.started_time.is_none() {
-        status.started_time = Some(api::time(now));
+        status.started_time = later(status.started_time.take(), now);
     }
     status.phase = phase;
+}
+
+/// Now, but never before what was written down of the same: the clock of an earlier leader may have
+/// been ahead.
+fn later(before: Option<Time>, now: Timestamp) -> Option<Time> {
+    before.max(Some(api::time(now)))
 }
 
 fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppReleaseSpec {
@@ -301,28 +313,60 @@ pub(super) async fn report_patch<A: ApiServer, R: Renderer, C: Contents>(
     name: &str,
     message: &str,
 ) -> Result<(), Stop> {
-    patch_status(executor, name, ResourcePatchPhase::Pending, message).await
+    patch_status(executor, name, None, ResourcePatchPhase::Pending, message).await
+}
+
+/// ResourcePatches get our finalizer before they come into force: when one is deleted, what it set
+/// must still be known to be taken back.
+pub(super) async fn hold_patches<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    rendered: &Rendered,
+) -> Result<(), Stop> {
+    for name in &rendered.patches.unheld {
+        let found = typed::<ResourcePatch, _>(executor.server, "", name).await?;
+        let Some(patch) = found.filter(|p| p.metadata.deletion_timestamp.is_none()) else {
+            return Err(Stop::Waiting(format!("ResourcePatch {name} was deleted meanwhile")));
+        };
+        let mut finalizers = patch.metadata.finalizers.unwrap_or_default();
+        if finalizers.iter().any(|f| f == RESOURCE_PATCH_FINALIZER) {
+            continue;
+        }
+        finalizers.push(RESOURCE_PATCH_FINALIZER.to_owned());
+        let body = json!({ "metadata": { "finalizers": finalizers } });
+        let body = at_version(body, patch.metadata.resource_version.as_deref());
+        let reference = object_ref::<ResourcePatch>("", name);
+        executor.server.patch(&reference, None, &PatchBody::Merge(body)).await?;
+    }
+    Ok(())
 }
 
 async fn patches_active<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     rendered: &Rendered,
 ) -> Result<(), Stop> {
-    for patch in &rendered.patches {
-        patch_status(executor, &patch.name, ResourcePatchPhase::Active, "").await?;
+    for patch in &rendered.patches.in_force {
+        let phase = ResourcePatchPhase::Active;
+        patch_status(executor, &patch.name, patch.generation, phase, "").await?;
     }
     Ok(())
 }
 
+/// Says of a ResourcePatch how it went, in the generation that was tried; without one, of whatever
+/// it says now.
 async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     name: &str,
+    tried: Option<i64>,
     phase: ResourcePatchPhase,
     message: &str,
 ) -> Result<(), Stop> {
     let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
         return Ok(());
     };
+    // It was changed meanwhile: nothing is known of what it says now, and it is applied again.
+    if tried.is_some() && tried != patch.metadata.generation {
+        return Ok(());
+    }
     let before = patch.status.unwrap_or_default();
     let unchanged = before.phase == phase
         && before.message == message
@@ -334,12 +378,14 @@ async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
         observed_generation: patch.metadata.generation,
         phase,
         last_apply_time: match phase {
-            ResourcePatchPhase::Active => Some(api::time(executor.now)),
+            ResourcePatchPhase::Active => later(before.last_apply_time, executor.now),
             ResourcePatchPhase::Pending | ResourcePatchPhase::Failed => before.last_apply_time,
         },
         message: message.to_owned(),
     };
-    let body = PatchBody::Merge(json!({ "status": merge_form(&status) }));
+    let version = patch.metadata.resource_version.as_deref();
+    let body = at_version(json!({ "status": merge_form(&status) }), version);
+    let body = PatchBody::Merge(body);
     executor.server.patch(&object_ref::<ResourcePatch>("", name), Some("status"), &body).await?;
     Ok(())
 }

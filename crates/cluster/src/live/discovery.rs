@@ -1,6 +1,5 @@
 //! Which kinds an API server serves, under which path and in which scope.
 
-use crate::call::CallError;
 use kube::Client;
 use kube::discovery::{Discovery, Scope};
 use std::collections::BTreeMap;
@@ -45,6 +44,7 @@ pub(super) fn known(api_version: &str, kind: &str) -> Option<Kind> {
             ("customresourcedefinitions", false)
         }
         ("coordination.k8s.io/v1", "Lease") => ("leases", true),
+        ("events.k8s.io/v1", "Event") => ("events", true),
         _ => return of_ours(api_version, kind),
     };
     Some(Kind { plural: plural.to_owned(), namespaced })
@@ -61,7 +61,7 @@ fn of_ours(api_version: &str, kind: &str) -> Option<Kind> {
 pub(super) struct Discovered(BTreeMap<(String, String), Kind>);
 
 impl Discovered {
-    pub(super) async fn read(client: &Client) -> Result<Self, CallError> {
+    pub(super) async fn read(client: &Client) -> Result<Self, kube::Error> {
         let discovery = Discovery::new(client.clone()).run_aggregated().await?;
         let mut kinds = BTreeMap::new();
         for group in discovery.groups() {

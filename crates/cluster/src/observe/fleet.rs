@@ -11,9 +11,13 @@ use futures::StreamExt as _;
 use planner::snapshot::Observed;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a cluster may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long all of them may take together: a site that is cut off must not hold up the request for
+/// this cluster.
+const FLEET_TIMEOUT: Duration = Duration::from_secs(8);
 /// Clusters that are asked at a time.
 const IN_FLIGHT: usize = 32;
 
@@ -53,20 +57,40 @@ pub(super) async fn kubernetes_versions<A: ApiServer, F: Fleet>(
             return versions;
         }
     };
-    let others = clusters.iter().filter(|c| c.metadata.name.as_deref() != Some(own));
-    let answers = futures::stream::iter(others)
-        .map(|cluster| ask(fleet, cluster, &credentials))
-        .buffer_unordered(IN_FLIGHT)
-        .collect::<Vec<_>>()
-        .await;
-    versions.extend(answers);
+    let others: Vec<&Cluster> =
+        clusters.iter().filter(|c| c.metadata.name.as_deref() != Some(own)).collect();
+    let limits = Limits { answer: ANSWER_TIMEOUT, fleet: FLEET_TIMEOUT };
+    versions.extend(ask_all(fleet, &others, &credentials, limits).await);
     versions
+}
+
+/// How long one cluster, and all of them together, may take to answer.
+#[derive(Clone, Copy)]
+struct Limits {
+    answer: Duration,
+    fleet: Duration,
+}
+
+async fn ask_all<F: Fleet>(
+    fleet: &F,
+    clusters: &[&Cluster],
+    credentials: &[ClusterCredential],
+    limits: Limits,
+) -> Vec<(String, Observed<String>)> {
+    let end = Instant::now() + limits.fleet;
+    futures::stream::iter(clusters)
+        .map(|cluster| ask(fleet, cluster, credentials, limits, end))
+        .buffer_unordered(IN_FLIGHT)
+        .collect()
+        .await
 }
 
 async fn ask<F: Fleet>(
     fleet: &F,
     cluster: &Cluster,
     credentials: &[ClusterCredential],
+    limits: Limits,
+    end: Instant,
 ) -> (String, Observed<String>) {
     let name = cluster.metadata.name.clone().unwrap_or_default();
     let Some(credential) = credentials.iter().find(|c| c.spec.cluster_name == name) else {
@@ -75,14 +99,21 @@ async fn ask<F: Fleet>(
             Observed::Unknown(format!("there is no ClusterCredential of {name}")),
         );
     };
-    let answer =
-        match tokio::time::timeout(ANSWER_TIMEOUT, fleet.version(cluster, credential)).await {
-            Ok(Ok(version)) => Observed::Value(version),
-            Ok(Err(error)) => Observed::Unknown(api::text::line(&error, 256)),
-            Err(_) => {
-                Observed::Unknown(format!("did not answer within {} s", ANSWER_TIMEOUT.as_secs()))
-            }
-        };
+    let begun = Instant::now();
+    if begun >= end {
+        let within = limits.fleet.as_secs();
+        let why = format!("was not asked: the others did not answer within {within} s");
+        return (name, Observed::Unknown(why));
+    }
+    let until = (begun + limits.answer).min(end);
+    let answer = match tokio::time::timeout_at(until, fleet.version(cluster, credential)).await {
+        Ok(Ok(version)) => Observed::Value(version),
+        Ok(Err(error)) => Observed::Unknown(api::text::line(&error, 256)),
+        Err(_) => {
+            let within = until.duration_since(begun).as_secs();
+            Observed::Unknown(format!("did not answer within {within} s"))
+        }
+    };
     (name, answer)
 }
 
@@ -105,7 +136,7 @@ impl Fleet for LiveFleet {
 /// The configuration of a client for a registered cluster.
 ///
 /// # Errors
-/// When the Cluster has no address or the credential is malformed.
+/// When the Cluster has no address or the credential is malformed; never what a token holds.
 pub fn config_of(
     cluster: &Cluster,
     credential: &ClusterCredential,
@@ -129,6 +160,10 @@ pub fn config_of(
         let der = pem_to_der(&pem).ok_or("its CA certificate is malformed")?;
         config.root_cert = Some(der);
     }
+    // The client ends the program where it is no header, and every other cluster with it.
+    if !api::text::is_token(&credential.spec.token) {
+        return Err("its token holds a character that no token has".to_owned());
+    }
     if !credential.spec.token.is_empty() {
         config.auth_info.token = Some(credential.spec.token.clone().into());
     }
@@ -144,4 +179,68 @@ fn pem_to_der(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
         all.push(base64::engine::general_purpose::STANDARD.decode(body).ok()?);
     }
     (!all.is_empty()).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn cluster(name: &str) -> Cluster {
+        serde_json::from_value(json!({
+            "apiVersion": "platform.tkestack.io/v1", "kind": "Cluster",
+            "metadata": { "name": name },
+            "spec": { "type": "Imported" },
+            "status": { "addresses": [{ "host": "127.0.0.1", "port": 1, "type": ADVERTISE }] },
+        }))
+        .unwrap()
+    }
+
+    fn credential(name: &str, token: &str) -> ClusterCredential {
+        serde_json::from_value(json!({
+            "apiVersion": "platform.tkestack.io/v1", "kind": "ClusterCredential",
+            "metadata": { "name": format!("cc-{name}") },
+            "clusterName": name, "token": token,
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_with_a_line_end_makes_its_cluster_unknown_and_ends_nothing() {
+        for token in ["secret\n", "se cret", "s\u{e9}cret", "secret\r\nx-evil: 1"] {
+            let (pasted, credentials) = (cluster("pasted"), [credential("pasted", token)]);
+            let limits = Limits { answer: ANSWER_TIMEOUT, fleet: FLEET_TIMEOUT };
+            let answers = ask_all(&LiveFleet, &[&pasted], &credentials, limits).await;
+            let why = "its token holds a character that no token has".to_owned();
+            assert_eq!(answers, [("pasted".to_owned(), Observed::Unknown(why))]);
+        }
+    }
+
+    /// Clusters that never answer.
+    #[derive(Default)]
+    struct Silent(AtomicUsize);
+
+    impl Fleet for Silent {
+        async fn version(&self, _: &Cluster, _: &ClusterCredential) -> Result<String, String> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fleet_that_is_down_is_given_up_as_a_whole() {
+        let names: Vec<String> = (0..IN_FLIGHT * 20).map(|n| format!("c{n}")).collect();
+        let clusters: Vec<Cluster> = names.iter().map(|name| cluster(name)).collect();
+        let credentials: Vec<_> = names.iter().map(|name| credential(name, "t")).collect();
+        let limits = Limits { answer: Duration::from_millis(200), fleet: Duration::from_secs(1) };
+        let (fleet, begun) = (Silent::default(), Instant::now());
+        let all: Vec<&Cluster> = clusters.iter().collect();
+        let answers = ask_all(&fleet, &all, &credentials, limits).await;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        assert_eq!(answers.len(), names.len(), "each is named");
+        assert!(answers.iter().all(|(_, answer)| matches!(answer, Observed::Unknown(_))));
+        assert!(fleet.0.load(Ordering::Relaxed) < names.len(), "the last are not asked any more");
+    }
 }

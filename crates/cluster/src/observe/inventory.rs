@@ -3,7 +3,9 @@
 use super::{observed, typed_list};
 use crate::call::CallError;
 use crate::server::ApiServer;
-use api::names::{CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE};
+use api::names::{
+    CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE, RESOURCE_PATCH_FINALIZER,
+};
 use api::objects::{self as o, Lifecycle};
 use planner::apply::PatchSpec;
 use planner::snapshot::{
@@ -45,37 +47,63 @@ fn patch_facts(patch: &o::ResourcePatch) -> ResourcePatchFacts {
         annotations: patch.metadata.annotations.clone().unwrap_or_default(),
         digest: api::Digest::of(spec.as_bytes()).to_string(),
         deleting: patch.metadata.deletion_timestamp.is_some(),
+        failure: patch
+            .status
+            .as_ref()
+            .filter(|s| {
+                s.phase == o::ResourcePatchPhase::Failed
+                    && s.observed_generation == patch.metadata.generation
+            })
+            .map(|s| s.message.clone()),
     }
 }
 
-/// The patches of one release (`<namespace>/<release>`) that are in force, as they are replayed,
-/// and the digest of them all.
+/// The ResourcePatches of one release.
+#[derive(Debug, Clone, Default)]
+pub struct Patches {
+    /// Those that are replayed.
+    pub in_force: Vec<PatchSpec>,
+    /// Those that are being deleted.
+    pub leaving: Vec<PatchSpec>,
+    /// Names of those that are replayed and could be deleted without our knowledge.
+    pub unheld: Vec<String>,
+    /// Digest of those that are replayed.
+    pub digest: String,
+}
+
+/// The patches of one release (`<namespace>/<release>`).
 ///
 /// # Errors
 /// When they cannot be read: a release is never applied without its patches.
-pub async fn patch_specs<A: ApiServer>(
-    server: &A,
-    release: &str,
-) -> Result<(Vec<PatchSpec>, String), CallError> {
+pub async fn patch_specs<A: ApiServer>(server: &A, release: &str) -> Result<Patches, CallError> {
     let all = match typed_list::<o::ResourcePatch, _>(server, None).await {
         Ok(all) => all,
         Err(CallError::KindAbsent(_)) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let of_release = all
-        .into_iter()
-        .filter(|p| p.spec.release == release && p.metadata.deletion_timestamp.is_none());
-    let (mut specs, mut entries) = (Vec::new(), Vec::new());
+    let of_release = all.into_iter().filter(|p| p.spec.release == release);
+    let (mut found, mut entries) = (Patches::default(), Vec::new());
     for patch in of_release {
         let facts = patch_facts(&patch);
-        entries.push(format!("{}={}", facts.name, facts.digest));
-        specs.push(PatchSpec {
-            name: facts.name,
+        let spec = PatchSpec {
+            name: facts.name.clone(),
+            generation: patch.metadata.generation,
             target: patch.spec.target,
             operations: patch.spec.json_patch,
-        });
+        };
+        if facts.deleting {
+            found.leaving.push(spec);
+        } else {
+            let finalizers = patch.metadata.finalizers.unwrap_or_default();
+            if !finalizers.iter().any(|f| f == RESOURCE_PATCH_FINALIZER) {
+                found.unheld.push(facts.name.clone());
+            }
+            entries.push(format!("{}={}", facts.name, facts.digest));
+            found.in_force.push(spec);
+        }
     }
-    Ok((specs, planner::apply::patches_digest(&entries)))
+    found.digest = planner::apply::patches_digest(&entries);
+    Ok(found)
 }
 
 pub(super) async fn module_infos<A: ApiServer>(

@@ -59,15 +59,15 @@ fn is_ready(pod: &Value) -> bool {
 }
 
 pub(super) async fn cri_upgrade_pods<A: ApiServer>(server: &A) -> Observed<Vec<String>> {
-    // Every Pod of every namespace is looked at, so only its metadata is asked for.
+    // Every Pod of every namespace is looked at, so only its metadata is asked for, and only what
+    // is left over is kept.
     let query = ListQuery { metadata_only: true, ..ListQuery::all("v1", "Pod") };
-    let all = server.list(&query).await;
-    observed(all.map(|all| {
-        let left = all.iter().filter(|pod| {
-            planner::preflight::is_left_over(&text(pod, "/metadata/name"), &labels(pod))
-        });
-        left.map(qualified).collect()
-    }))
+    let left = server.list_where(&query, is_left_over).await;
+    observed(left.map(|left| left.iter().map(qualified).collect()))
+}
+
+fn is_left_over(pod: &Value) -> bool {
+    planner::preflight::is_left_over(&text(pod, "/metadata/name"), &labels(pod))
 }
 
 pub(super) async fn cron_jobs<A: ApiServer>(server: &A) -> Observed<Vec<CronJobFacts>> {

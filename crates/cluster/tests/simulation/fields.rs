@@ -13,6 +13,26 @@ pub(crate) enum Step {
     Item(&'static str, String),
 }
 
+impl Step {
+    /// As the API server writes it in a set of fields.
+    fn coded(&self) -> String {
+        match self {
+            Self::Field(name) => format!("f:{name}"),
+            Self::Item(key, value) => format!("k:{{\"{key}\":{value}}}"),
+        }
+    }
+
+    fn of(coded: &str) -> Self {
+        let Some(item) = coded.strip_prefix("k:") else {
+            return Self::Field(coded.trim_start_matches("f:").to_owned());
+        };
+        let item: Map<String, Value> = serde_json::from_str(item).expect("it was written by us");
+        let mut keys = KEYED.iter().flat_map(|(_, keys)| keys.iter());
+        let key = keys.find(|key| item.contains_key(**key)).expect("its key is one of ours");
+        Self::Item(key, item[*key].to_string())
+    }
+}
+
 pub(crate) type Path = Vec<Step>;
 
 /// What one manager owns.
@@ -34,11 +54,49 @@ impl Manager {
             "apiVersion": "v1",
             "time": self.time,
             "fieldsType": "FieldsV1",
+            "fieldsV1": coded(&self.paths),
         });
         if !self.subresource.is_empty() {
             entry["subresource"] = json!(self.subresource);
         }
         entry
+    }
+
+    /// From what somebody wrote into managedFields.
+    pub(crate) fn of(entry: &Value) -> Self {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let mut paths = BTreeSet::new();
+        decode(&entry["fieldsV1"], &mut Vec::new(), &mut paths);
+        Self {
+            name: text("manager").to_owned(),
+            applies: text("operation") == "Apply",
+            subresource: if text("subresource") == "status" { "status" } else { "" },
+            time: text("time").to_owned(),
+            paths,
+        }
+    }
+}
+
+fn coded(paths: &BTreeSet<Path>) -> Value {
+    let mut all = json!({});
+    for path in paths {
+        path.iter().fold(&mut all, |at, step| {
+            let at = at.as_object_mut().expect("a set of fields is an object");
+            at.entry(step.coded()).or_insert_with(|| json!({}))
+        });
+    }
+    all
+}
+
+fn decode(fields: &Value, at: &mut Path, all: &mut BTreeSet<Path>) {
+    let below = fields.as_object().expect("a set of fields is an object");
+    if below.is_empty() {
+        all.insert(at.clone());
+    }
+    for (step, below) in below {
+        at.push(Step::of(step));
+        decode(below, at, all);
+        at.pop();
     }
 }
 

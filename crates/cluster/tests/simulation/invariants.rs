@@ -1,15 +1,20 @@
 //! What must hold after every change of the cluster, whoever made it and whatever went wrong. The
 //! first breach is kept with the change that made it.
 
+use crate::scope::Withheld;
 use crate::store::{Change, Store};
 use api::conditions::{ConditionStatus, ConditionType, find};
-use api::names::{FIELD_MANAGER, GLOBAL, HOOK_ANNOTATION, NAMESPACE, OWNER_LABEL};
-use api::objects::{AppRelease, HistoryEntry, Lifecycle, ObjectRef, Preflight, ResourcePatch};
+use api::names::{
+    FIELD_MANAGER, GLOBAL, HOOK_ANNOTATION, HOOK_POINT_ANNOTATION, NAMESPACE, OWNER_LABEL,
+};
+use api::objects::{
+    AppRelease, HistoryEntry, Lifecycle, ObjectRef, Phase, Preflight, ResourcePatch,
+};
 use api::objects::{ResourcePatchPhase, object_ref};
 use api::{CheckState, ClusterVersionShadowStatus as Status, HistoryState, Version};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const STATUS_LIMIT: usize = 256 * 1024;
 const MESSAGE_LIMIT: usize = 1024;
@@ -23,11 +28,19 @@ pub(crate) struct Watch {
     pub(crate) never_stalls: bool,
     /// Hook Jobs that succeeded: name, release.
     succeeded: BTreeMap<(String, String), u32>,
+    /// Transitions that were written: the words of their Events, by revision.
+    transitions: BTreeMap<i64, Vec<String>>,
+    /// Those of them whose Event a crash may cost.
+    pub(crate) old_conditions: BTreeMap<i64, Vec<String>>,
+    /// Events that were there before.
+    old_events: BTreeSet<String>,
+    /// What was not given in the round that is made.
+    pub(crate) withheld: Withheld,
     /// How often each value was customised and is in force, for tests that ask.
     pub(crate) customised: u32,
 }
 
-fn typed<T: DeserializeOwned>(value: &Value) -> T {
+pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).expect("what is stored is of its type")
 }
 
@@ -42,7 +55,30 @@ pub(crate) fn status(store: &Store) -> Status {
 }
 
 impl Watch {
-    fn must(&mut self, holds: bool, breach: impl FnOnce() -> String) {
+    /// Of a cluster as it is now.
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { old_events: events(store).into_keys().collect(), ..Self::default() }
+    }
+
+    /// The words of Events by revision: those of the transitions that were written, and those that
+    /// are there.
+    pub(crate) fn announced(
+        &self,
+        store: &Store,
+    ) -> (BTreeMap<i64, Vec<String>>, BTreeMap<i64, Vec<String>>) {
+        let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for (name, event) in events(store) {
+            if !self.old_events.contains(&name) {
+                let revision = name.split('.').nth(2).and_then(|r| r.parse().ok());
+                let words = event["reason"].as_str().unwrap_or_default().to_owned();
+                found.entry(revision.unwrap_or(-1)).or_default().push(words);
+            }
+        }
+        found.values_mut().for_each(|words| words.sort());
+        (self.transitions.clone(), found)
+    }
+
+    pub(crate) fn must(&mut self, holds: bool, breach: impl FnOnce() -> String) {
         if !holds && self.breach.is_none() {
             self.breach = Some(breach());
         }
@@ -51,19 +87,22 @@ impl Watch {
     pub(crate) fn change(&mut self, store: &Store, change: &Change) {
         let of_operator = change.manager == FIELD_MANAGER;
         match change.key.1.as_str() {
-            "ClusterVersionShadow" if of_operator => self.shadow(change),
+            "ClusterVersionShadow" if of_operator => self.shadow(store, change),
             "AppRelease" if of_operator => self.app_release(store, change),
-            "Job" => self.hook(change),
+            "Job" => self.hook(store, change),
             _ => {}
         }
         if of_operator {
             self.owned(store, change);
+            self.scope(store, change);
+            self.given(store, change);
+            self.times(change);
         }
         self.customisations(store, change);
     }
 
     /// I3, I6 and the rules of a status, on each write of it.
-    fn shadow(&mut self, change: &Change) {
+    fn shadow(&mut self, store: &Store, change: &Change) {
         let (old, new) = (status_of(change.old.as_ref()), status_of(change.new.as_ref()));
         if old == new {
             return;
@@ -71,6 +110,12 @@ impl Watch {
         self.must(new.revision == old.revision + 1, || {
             format!("revision {} follows {}", new.revision, old.revision)
         });
+        let mut words = transitions(&old, &new);
+        if !words.is_empty() {
+            words.sort();
+            self.transitions.insert(new.revision, words);
+            self.old_conditions.insert(new.revision, only_other_reasons(store, &old, &new));
+        }
         self.conditions(&old, &new);
         let size = serde_json::to_string(&new).map_or(0, |text| text.len());
         self.must(size <= STATUS_LIMIT, || format!("a status of {size} bytes"));
@@ -99,9 +144,6 @@ impl Watch {
             let turned = before.status != condition.status;
             self.must(!moved || turned, || {
                 format!("lastTransitionTime of {} moved, its status did not", condition.type_)
-            });
-            self.must(before.last_transition_time <= condition.last_transition_time, || {
-                format!("lastTransitionTime of {} went back", condition.type_)
             });
         }
         let stalled = find(&new.conditions, ConditionType::Stalled)
@@ -196,14 +238,27 @@ impl Watch {
     }
 
     /// No hook runs a second time for a release once it succeeded.
-    fn hook(&mut self, change: &Change) {
-        let Some(new) = &change.new else { return };
+    fn hook(&mut self, store: &Store, change: &Change) {
+        let Some(shown) = change.new.as_ref().or(change.old.as_ref()) else { return };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let release = text(&new["metadata"]["annotations"][HOOK_ANNOTATION]);
-        let key = (text(&new["metadata"]["name"]), release);
+        let release = text(&shown["metadata"]["annotations"][HOOK_ANNOTATION]);
+        let point = text(&shown["metadata"]["annotations"][HOOK_POINT_ANNOTATION]);
+        let (namespace, name) =
+            (text(&shown["metadata"]["namespace"]), text(&shown["metadata"]["name"]));
+        let key = (format!("{point}/Job/{namespace}/{name}"), release);
         if key.1.is_empty() {
             return;
         }
+        let Some(new) = &change.new else {
+            // Who deletes a Job before its success is recorded lets it run again.
+            let recorded = app_releases(store)
+                .into_values()
+                .any(|r| r.hooks_release == key.1 && r.hooks_done.contains(&key.0));
+            if change.manager != FIELD_MANAGER && !recorded {
+                self.succeeded.remove(&key);
+            }
+            return;
+        };
         if change.old.is_none() {
             self.must(!self.succeeded.contains_key(&key), || {
                 format!("hook {} runs a second time for {}", key.0, key.1)
@@ -302,6 +357,56 @@ impl Watch {
     }
 }
 
+/// The Events of a cluster, by name.
+fn events(store: &Store) -> BTreeMap<String, Value> {
+    let all = store.list("events.k8s.io/v1", "Event", None, &[]).expect("the kind is served");
+    let name = |e: &Value| e["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    all.into_iter().map(|event| (name(&event), event)).collect()
+}
+
+/// The words of the Events that a change of the status asks for.
+fn transitions(old: &Status, new: &Status) -> Vec<String> {
+    let mut words = Vec::new();
+    for condition in &new.conditions {
+        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
+        let before = before.map(|c| (&c.status, &c.reason));
+        if before != Some((&condition.status, &condition.reason)) {
+            words.push(format!("{}{}", condition.type_, condition.status));
+        }
+    }
+    for stage in &new.stages {
+        let before = old.stages.iter().find(|s| s.name == stage.name).map(|s| s.phase);
+        let begins =
+            new.history.first().map(|h| &h.version) != old.history.first().map(|h| &h.version);
+        let before = if begins { None } else { before };
+        if stage.phase != Phase::Pending && before.unwrap_or_default() != stage.phase {
+            words.push(format!("Stage{}", stage.phase.as_str()));
+        }
+    }
+    let of = |status: &Status| status.history.first().map(|h| (h.version.clone(), h.state));
+    if of(old) != of(new) {
+        words.extend(of(new).map(|(_, state)| match state {
+            HistoryState::Partial => "UpgradeStarted".to_owned(),
+            HistoryState::Completed => "UpgradeCompleted".to_owned(),
+        }));
+    }
+    words
+}
+
+/// The words of conditions that only changed their reason, an hour or more after they turned. The
+/// status does not tell when that was: to the next process it is old news, of which the Event has
+/// expired.
+fn only_other_reasons(store: &Store, old: &Status, new: &Status) -> Vec<String> {
+    let all = new.conditions.iter().filter(|condition| {
+        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
+        let same = before.is_some_and(|before| before.status == condition.status);
+        let turned = condition.last_transition_time.0;
+        // A clock may be off by ten minutes.
+        same && store.now.duration_since(turned).as_secs() > 3600 - 600
+    });
+    all.map(|condition| format!("{}{}", condition.type_, condition.status)).collect()
+}
+
 /// Whether the desired release has a component.
 fn stays(store: &Store, name: &str) -> bool {
     let desired = status(store).desired.unwrap_or_default();
@@ -310,7 +415,7 @@ fn stays(store: &Store, name: &str) -> bool {
 }
 
 /// Whether a preflight passed for the very version and image of an entry.
-fn is_judged(preflight: Option<&Preflight>, entry: &HistoryEntry) -> bool {
+pub(crate) fn is_judged(preflight: Option<&Preflight>, entry: &HistoryEntry) -> bool {
     preflight.is_some_and(|p| {
         let open = |state| matches!(state, CheckState::Passed | CheckState::Disabled);
         p.version == entry.version
@@ -320,7 +425,7 @@ fn is_judged(preflight: Option<&Preflight>, entry: &HistoryEntry) -> bool {
     })
 }
 
-fn is_lower(from: &str, to: &str) -> bool {
+pub(crate) fn is_lower(from: &str, to: &str) -> bool {
     match (from.parse::<Version>(), to.parse::<Version>()) {
         (Ok(from), Ok(to)) => to < from,
         _ => !from.is_empty() && to.is_empty(),

@@ -1,17 +1,22 @@
 //! The simulation: the product's own rounds on a cluster in memory, with processes that die, errors
-//! and edits at any moment. `SIMULATION_SEED=n` runs one schedule again.
+//! and edits at any moment. `SIMULATION_SEED=n` runs one schedule again, `E2E_SOAK=1` ten thousand.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod controllers;
+mod edits;
 mod faults;
 mod fields;
 mod invariants;
+mod leaders;
 mod platform;
 mod prng;
+mod regressions;
 mod releases;
 mod schedules;
+mod scope;
 mod server;
 mod store;
+mod times;
 mod undisturbed;
 mod world;

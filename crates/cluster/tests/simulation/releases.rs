@@ -1,6 +1,8 @@
 //! The releases of the simulation and what is in them: no registry, no chart, the same bytes for
 //! the same digest.
 
+use crate::faults::Refusal;
+use crate::server::Server;
 use api::objects::{Cluster, ClusterCredential};
 use api::release::{RELEASE_FOLDER, Release};
 use api::{Digest, license};
@@ -44,6 +46,48 @@ pub(crate) fn image(version: &str) -> String {
 
 pub(crate) fn release(version: &str) -> Release {
     ALL[&image(version)].release.clone()
+}
+
+/// The release of a product image, where there is one.
+pub(crate) fn release_of(image: &str) -> Option<&'static Release> {
+    ALL.get(image).map(|content| &content.release)
+}
+
+/// The shelf as a schedule has it: now and then it gives nothing, or what cannot be believed.
+pub(crate) struct Moody<'a>(pub(crate) &'a Server);
+
+impl Moody<'_> {
+    /// Why nothing is given this time.
+    fn refuses(&self, what: &str) -> Option<ContentError> {
+        let mut inner = self.0.lock();
+        let refusal = inner.faults.shelf()?;
+        inner.log.push(format!("     give {what} <- {refusal:?}"));
+        Some(match refusal {
+            Refusal::Away => ContentError::Unavailable("no route to the registry".to_owned()),
+            Refusal::WrongBytes => ContentError::Invalid(format!("{what} has other bytes")),
+            Refusal::Untrusted => ContentError::Invalid(format!("no trusted key signed {what}")),
+        })
+    }
+}
+
+impl Releases for Moody<'_> {
+    async fn release(&self, image: &str) -> Result<Release, ContentError> {
+        let refused = self.refuses(image);
+        self.0.lock().watch.withheld.read(image, refused.is_none());
+        match refused {
+            Some(refused) => Err(refused),
+            None => Shelf.release(image).await,
+        }
+    }
+}
+
+impl Contents for Moody<'_> {
+    async fn content(&self, image: &str, path: &str) -> Result<Arc<Vec<u8>>, ContentError> {
+        let Some(refused) = self.refuses(path) else { return Shelf.content(image, path).await };
+        let path = path.strip_prefix(&format!("{RELEASE_FOLDER}/")).unwrap_or(path);
+        self.0.lock().watch.withheld.paths.insert((image.to_owned(), path.to_owned()));
+        Err(refused)
+    }
 }
 
 /// Gives releases and what is in them.

@@ -1,10 +1,10 @@
 //! Schedules of crashes, errors and edits: whatever goes wrong on the way, the end is that of the
 //! undisturbed upgrade.
 
-use crate::faults::{Edit, Fault, Faults};
+use crate::edits;
+use crate::faults::{Fault, Faults};
 use crate::platform::{PATCH, object};
 use crate::prng::Prng;
-use crate::store::Store;
 use crate::world::{World, plain};
 use api::HistoryState;
 use api::objects::{ResourcePatch, object_ref};
@@ -13,10 +13,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Schedules by chance, with crashes and errors.
-const RANDOM: u64 = 300;
-/// Schedules by chance, with edits of users as well.
-const EDITED: u64 = 100;
+/// Schedules of everything at once, edits included. Their full number is run where `E2E_SOAK` is
+/// set, as `cargo xtask soak` does.
+const SCHEDULES: u64 = 350;
+const ALL_SCHEDULES: u64 = 10_000;
+/// One of so many seeds is run without edits as well: then the end is told to the last field.
+const OF_WHICH_EXACT: usize = 5;
 
 /// The upgrade of every schedule.
 fn upgrade(faults: Faults, name: &str) -> World {
@@ -52,12 +54,20 @@ fn ends_alike(world: &World) {
     }
 }
 
-/// The seeds of a test: those from the environment, else all.
-fn seeds(all: u64) -> Vec<u64> {
-    match std::env::var("SIMULATION_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIMULATION_SEED is a number")],
-        Err(_) => (0..all).collect(),
+/// The seeds of a test: the one from the environment, else all.
+fn seeds() -> Vec<u64> {
+    if let Ok(seed) = std::env::var("SIMULATION_SEED") {
+        return vec![seed.parse().expect("SIMULATION_SEED is a number")];
     }
+    let all = if std::env::var_os("E2E_SOAK").is_some() { ALL_SCHEDULES } else { SCHEDULES };
+    (0..all).collect()
+}
+
+/// Runs every schedule, and says how many in which time, in a form that `cargo xtask soak` finds.
+fn every_schedule(what: &str, seeds: &[u64], run: impl Fn(u64) + Sync) {
+    let begun = Instant::now();
+    side_by_side(seeds, |seed| run(*seed));
+    eprintln!("figure: {} {what} in {:.0} s", seeds.len(), begun.elapsed().as_secs_f64());
 }
 
 #[test]
@@ -67,16 +77,66 @@ fn i6_crashes_change_nothing() {
     let kills: Vec<(u64, Fault)> = (1..=*changing)
         .flat_map(|request| [(request, Fault::DeadBefore), (request, Fault::DeadAfter)])
         .collect();
-    let begun = Instant::now();
     side_by_side(&kills, |(request, fault)| {
         ends_alike(&upgrade(Faults::at(*request, *fault), &format!("{fault:?} {request}")));
     });
-    let seeds = seeds(RANDOM);
-    side_by_side(&seeds, |seed| {
-        ends_alike(&upgrade(Faults::random(*seed), &format!("SIMULATION_SEED={seed}")));
+    let some: Vec<u64> = seeds().into_iter().step_by(OF_WHICH_EXACT).collect();
+    every_schedule("schedules of crashes and errors", &some, |seed| {
+        ends_alike(&upgrade(Faults::random(seed), &format!("SIMULATION_SEED={seed}")));
     });
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("{} kills and {} random schedules in {seconds:.1} s", kills.len(), seeds.len());
+}
+
+/// As if the process was paused before the request, its Lease ran out, another one led to the end,
+/// and then the request went out after all.
+#[test]
+fn a_late_write_of_a_paused_leader_changes_nothing() {
+    let (_, changing) = undisturbed();
+    let mut world = World::installed(Faults::default(), "undisturbed");
+    world.server.outside(|store| store.wish(Some("4.3.0")));
+    world.settle();
+    let log = world.server.lock().log.clone();
+    // What a hook needs beside it, and what was deleted with it, is made again by a request that
+    // went out in the microseconds after the Lease was looked at: it runs nothing.
+    let is_beside_a_hook = |request: &u64| {
+        let line = log.iter().find(|line| line.trim().starts_with(&format!("{request} ")));
+        line.is_some_and(|line| line.ends_with("apply ConfigMap cpaas-system/portal-migrate"))
+    };
+    let late: Vec<u64> = (1..=*changing).filter(|request| !is_beside_a_hook(request)).collect();
+    assert!(u64::try_from(late.len()).unwrap() + 2 > *changing, "{late:?}");
+    side_by_side(&late, |request| {
+        ends_alike(&upgrade(Faults::at(*request, Fault::Late), &format!("late {request}")));
+    });
+}
+
+#[test]
+fn events_that_cannot_be_written_hold_up_nothing_for_long() {
+    for times in [1, 5, 1000] {
+        let name = format!("{times} refused Events");
+        let mut world = World::installed(Faults::refusing("Event", times), &name);
+        world.server.outside(|store| store.wish(Some("4.3.0")));
+        let begun = world.server.lock().store.now;
+        while world.status().current.is_none_or(|c| c.version != "4.3.0") {
+            world.round();
+            world.pass(2);
+            let waited = world.server.lock().store.now.duration_since(begun);
+            assert!(waited.as_secs() < 600, "{name}: no end after {waited:?}");
+        }
+        // Whatever could not be said in time is said afterwards.
+        world.server.lock().faults.end();
+        world.settle();
+    }
+}
+
+#[test]
+fn a_restart_tells_no_old_news() {
+    let world = World::installed(Faults::default(), "old news");
+    let mut store = world.store();
+    store.now = store.now.checked_add(jiff::SignedDuration::from_hours(3)).unwrap();
+    let mut world = World::of(store, Faults::default(), "old news, later");
+    world.settle();
+    let kind = ("events.k8s.io/v1", "Event");
+    let events = world.store().list(kind.0, kind.1, None, &[]).unwrap();
+    assert!(events.is_empty(), "{events:?}");
 }
 
 /// Runs all of them on two threads.
@@ -95,62 +155,68 @@ fn side_by_side<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
     });
 }
 
-/// What a user may do while the upgrade runs.
-fn edit(prng: &mut Prng) -> Edit {
-    let number = i64::try_from(prng.below(5)).unwrap_or(0) + 1;
-    match prng.below(7) {
-        0 | 1 => Box::new(move |store| store.customise(number, "4.3.0")),
-        2 => Box::new(Store::uncustomise),
-        3 => Box::new(|store| store.wish(None)),
-        4 => Box::new(|store| store.wish(Some("4.3.0"))),
-        5 => Box::new(move |store| {
-            let coredns = object("Deployment", "kube-system", "coredns");
-            let annotate = |value: &mut Value| {
-                value["metadata"]["annotations"]["user/note"] = json!("mine");
+/// The objects are those of the undisturbed upgrade, and every release is as far as there.
+fn same_objects(world: &World) {
+    static EXPECTED: OnceLock<Vec<String>> = OnceLock::new();
+    let objects = |world: &World| {
+        let store = world.store();
+        // Users delete Jobs that ended, and keep their own customisations.
+        let of_product = |kind: &str, value: &Value| {
+            kind != "Event" && value["metadata"].get("ownerReferences").is_none()
+        };
+        let all = store.objects.iter().filter(|(key, stored)| {
+            of_product(&key.1, &stored.value) && !["ResourcePatch", "Job"].contains(&key.1.as_str())
+        });
+        let all = all.map(|(key, stored)| {
+            let status = &stored.value["status"];
+            let far = match key.1.as_str() {
+                "AppRelease" => json!([
+                    status["phase"],
+                    status["releaseImage"],
+                    status["inventory"],
+                    status["obsolete"],
+                    status["version"]
+                ]),
+                "ClusterModule" | "ProductBase" => json!([stored.value["spec"], status]),
+                _ => Value::Null,
             };
-            store.edit(&coredns, annotate).expect("coredns is always there");
-        }),
-        _ => Box::new(move |store| {
-            let settings = object("ConfigMap", "cpaas-system", "settings");
-            let set = |value: &mut Value| value["data"]["line"] = json!(number.to_string());
-            store.edit(&settings, set).expect("settings are always there");
-        }),
+            format!("{key:?} {far}")
+        });
+        all.collect::<Vec<String>>()
+    };
+    let expected = EXPECTED.get_or_init(|| objects(&upgrade(Faults::default(), "undisturbed")));
+    let found = objects(world);
+    if let Some((found, expected)) = found.iter().zip(expected).find(|(a, b)| a != b) {
+        world.panic(&format!("{found}\ninstead of\n  {expected}"));
     }
-}
-
-/// A user settles what is left of his edits, and asks for the upgrade once more.
-fn settle_edits(world: &mut World) {
-    world.server.outside(|store| {
-        let settings = object("ConfigMap", "cpaas-system", "settings");
-        store.give_up(&settings, "kubectl");
-        store.wish(Some("4.3.0"));
-        let patch = store.get(&object_ref::<ResourcePatch>("", PATCH)).unwrap();
-        if patch.is_some_and(|p| p["metadata"].get("deletionTimestamp").is_none()) {
-            store.customise(4, "4.3.0");
-        }
-    });
-    world.settle();
+    if found.len() != expected.len() {
+        world.panic(&format!("{} objects instead of {}", found.len(), expected.len()));
+    }
 }
 
 #[test]
 fn edits_at_any_moment_lose_nothing() {
-    side_by_side(&seeds(EDITED), |seed| {
-        let seed = *seed;
+    every_schedule("schedules of crashes, errors, edits, clocks", &seeds(), |seed| {
         let mut prng = Prng::new(seed ^ 0xED17);
-        let mut faults = Faults::random(seed);
+        let mut faults = Faults::of_everything(seed);
         for _ in 0..1 + prng.below(6) {
-            faults.edit(1 + prng.below(900), edit(&mut prng));
+            faults.edit(1 + prng.below(900), edits::edit(&mut prng));
         }
         let name = format!("edits, SIMULATION_SEED={seed}");
         let mut world = World::installed(faults, &name);
         world.server.outside(|store| store.wish(Some("4.3.0")));
         world.settle_with_edits();
+        let met = world.server.lock().faults.met;
+        if met.crashes == 0 || met.errors == 0 {
+            world.panic(&format!("{met:?}: a schedule has crashes and errors"));
+        }
         let noted = |world: &World| {
             let coredns = world.get(&object("Deployment", "kube-system", "coredns"));
             coredns.unwrap()["metadata"]["annotations"]["user/note"].clone()
         };
         let note = noted(&world);
-        settle_edits(&mut world);
+        world.server.outside(edits::settle);
+        world.settle();
         if noted(&world) != note {
             world.panic("the note of the user is lost");
         }
@@ -159,6 +225,7 @@ fn edits_at_any_moment_lose_nothing() {
         if (last.version.as_str(), last.state) != ("4.3.0", HistoryState::Completed) {
             world.panic("the upgrade did not complete");
         }
+        same_objects(&world);
         let patch = world.get(&object_ref::<ResourcePatch>("", PATCH));
         let coredns = world.get(&object("Deployment", "kube-system", "coredns")).unwrap();
         match patch {

@@ -1,7 +1,7 @@
 //! The API server of the simulation: the store behind the trait of the product, with the faults of
 //! a schedule in front of it and the invariants behind every change.
 
-use crate::faults::{Fault, Faults};
+use crate::faults::{Fault, Faults, error};
 use crate::invariants::Watch;
 use crate::store::{Store, group_of};
 use api::names::FIELD_MANAGER;
@@ -24,10 +24,14 @@ pub(crate) struct Inner {
     pub(crate) changing: u64,
     /// The process is dead: no request of it comes through any more.
     pub(crate) is_dead: bool,
-    /// Kinds that were asked for in this round.
+    /// Another process led meanwhile: this one changes nothing any more.
+    pub(crate) is_deposed: bool,
+    /// Reads of this round.
     pub(crate) asked: BTreeSet<String>,
     /// Those of which the first answer, the one that is observed, was lost.
     pub(crate) unread: Vec<String>,
+    /// Rights that we do not have, as `delete Job`.
+    pub(crate) denied: BTreeSet<String>,
     /// Every request, for a person who looks at a failure.
     pub(crate) log: Vec<String>,
 }
@@ -43,8 +47,10 @@ impl Server {
             watch,
             changing: 0,
             is_dead: false,
+            is_deposed: false,
             asked: BTreeSet::new(),
             unread: Vec::new(),
+            denied: BTreeSet::new(),
             log: Vec::new(),
         }))
     }
@@ -101,30 +107,33 @@ impl Inner {
             self.look();
         }
         let kind = what.split(' ').nth(1).unwrap_or_default().to_owned();
-        let is_first = self.asked.insert(kind.clone());
-        let fault = self.faults.of(self.changing, changes);
+        let is_first = !changes && self.asked.insert(what.to_owned());
+        let fault = self.faults.of(self.changing, changes, &kind);
         let shown = if fault == Fault::None { String::new() } else { format!(" <- {fault:?}") };
         let number = if changes { format!("{:>4} ", self.changing) } else { "     ".to_owned() };
         if changes || fault != Fault::None {
             self.log.push(format!("{number}{what}{shown}"));
         }
-        let unavailable = || CallError::Unavailable(format!("injected: {what}"));
+        if changes && self.is_deposed {
+            return Some(Err(CallError::NotLeader));
+        }
         match fault {
-            Fault::None => {}
+            Fault::None | Fault::DeadAfter | Fault::Lost(_) => {}
             Fault::DeadBefore => {
                 self.is_dead = true;
                 return None;
             }
-            Fault::Conflict => {
-                return Some(Err(CallError::Conflict(format!("injected: {what}"))));
-            }
-            Fault::Unavailable => {
+            Fault::Refused(code) => {
                 if is_first {
-                    self.unread.push(kind);
+                    self.unread.push(what.to_owned());
                 }
-                return Some(Err(unavailable()));
+                return Some(Err(error(code, what)));
             }
-            Fault::DeadAfter | Fault::LostAnswer => {}
+            Fault::Late => {
+                self.is_deposed = true;
+                let (store, watch) = (self.store.clone(), std::mem::take(&mut self.watch));
+                (self.store, self.watch) = crate::world::another_leads(store, watch);
+            }
         }
         let result = act(&mut self.store);
         self.look();
@@ -133,7 +142,7 @@ impl Inner {
                 self.is_dead = true;
                 None
             }
-            Fault::LostAnswer => Some(result.and_then(|_| Err(unavailable()))),
+            Fault::Lost(code) => Some(result.and_then(|_| Err(error(code, what)))),
             _ => Some(result),
         }
     }
@@ -178,7 +187,9 @@ impl ApiServer for Server {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Value>, CallError> {
-        self.call(format!("list {}", query.kind), false, |store| {
+        let namespace = query.namespace.as_deref().unwrap_or_default();
+        let selector = query.labels.as_deref().unwrap_or_default();
+        self.call(format!("list {} {namespace} {selector}", query.kind), false, |store| {
             let labels = labels(query.labels.as_deref().unwrap_or_default());
             store.list(&query.api_version, &query.kind, query.namespace.as_deref(), &labels)
         })
@@ -229,7 +240,8 @@ impl ApiServer for Server {
     }
 
     async fn allowed(&self, right: &Right) -> Result<bool, CallError> {
-        self.lock().store.kind(&right.api_version, &right.kind)?;
-        Ok(true)
+        let inner = self.lock();
+        inner.store.kind(&right.api_version, &right.kind)?;
+        Ok(!inner.denied.contains(&format!("{} {}", right.verb, right.kind)))
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Store {
     counter: u64,
 }
 
-const BUILT_IN: [(&str, &str, bool); 14] = [
+const BUILT_IN: [(&str, &str, bool); 15] = [
     ("v1", "ConfigMap", true),
     ("v1", "Secret", true),
     ("v1", "Pod", true),
@@ -63,6 +63,7 @@ const BUILT_IN: [(&str, &str, bool); 14] = [
     ("apps/v1", "DaemonSet", true),
     ("batch/v1", "Job", true),
     ("batch/v1", "CronJob", true),
+    ("events.k8s.io/v1", "Event", true),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", false),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", false),
 ];
@@ -275,19 +276,28 @@ impl Store {
         body: &PatchBody,
         manager: &str,
     ) -> Result<Value, CallError> {
-        self.update(object, status, manager, |value| match body {
+        let mut owners = None;
+        let patched = self.update(object, status, manager, |value| match body {
             PatchBody::Merge(patch) => {
                 fields::merge_patch(value, patch);
                 Ok(())
             }
             PatchBody::Json(patch) => {
-                let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-                    .map_err(|e| CallError::Invalid(e.to_string()))?;
+                let mut patch = patch.clone();
+                owners = owners_in(&mut patch);
+                let patch: json_patch::Patch =
+                    serde_json::from_value(patch).map_err(|e| CallError::Invalid(e.to_string()))?;
                 // The API server says no more than this, whichever operation failed.
                 let refused = "the server rejected our request due to an error in our request";
                 json_patch::patch(value, &patch).map_err(|_| CallError::Invalid(refused.to_owned()))
             }
-        })
+        })?;
+        let key = self.key(object)?;
+        let (Some(owners), Some(stored)) = (owners, self.objects.get(&key)) else {
+            return Ok(patched);
+        };
+        let stored = Stored { managers: owners, value: stored.value.clone() };
+        Ok(self.commit(&key, stored, manager, &object.api_version))
     }
 
     /// Deletes what has this uid and resourceVersion; finalizers hold it.
@@ -360,6 +370,13 @@ impl Store {
         self.objects.insert(key.clone(), new);
         shown
     }
+}
+
+/// Takes out of a patch what it says of owners: they are not stored with the object.
+fn owners_in(patch: &mut Value) -> Option<Vec<Manager>> {
+    let all = patch.as_array_mut()?;
+    let at = all.iter().position(|o| o["path"] == "/metadata/managedFields")?;
+    Some(all.remove(at)["value"].as_array()?.iter().map(Manager::of).collect())
 }
 
 fn has_finalizers(value: &Value) -> bool {

@@ -41,11 +41,11 @@ fn an_undisturbed_upgrade_completes() {
     assert_eq!(containers[0]["image"], "10.0.0.10:11443/coredns:1.14.6");
     let settings = world.get(&object("ConfigMap", "cpaas-system", "settings")).unwrap();
     assert_eq!(settings["data"], serde_json::json!({ "line": "4.3.0" }));
-    for (kind, name) in
-        [("Deployment", "dashboard"), ("ConfigMap", "portal-legacy"), ("Job", "portal-migrate")]
-    {
+    for (kind, name) in [("Deployment", "dashboard"), ("ConfigMap", "portal-legacy")] {
         assert!(world.get(&object(kind, "cpaas-system", name)).is_none(), "{kind} {name}");
     }
+    let hook = world.get(&object("Job", "cpaas-system", "portal-migrate")).unwrap();
+    assert_eq!(hook["spec"]["ttlSecondsAfterFinished"], 3600, "the platform deletes it later");
     let boards = object("PersistentVolumeClaim", "cpaas-system", "boards");
     assert!(world.get(&boards).is_some(), "a claim is never deleted");
     assert_eq!(world.get(&object("ConfigMap", "cpaas-system", AGNOSTIC)), notes);
@@ -217,6 +217,51 @@ fn a_changed_patch_is_applied_at_the_installed_version() {
     let status = world.status();
     assert_eq!(status.current.unwrap().version, "4.2.1");
     assert_eq!(status.history.len(), 1);
+}
+
+#[test]
+fn a_patch_that_is_changed_while_it_is_applied_is_not_called_active() {
+    for request in 1..200 {
+        let mut world = World::installed(Faults::default(), &format!("edited before {request}"));
+        world.server.outside(|store| store.customise(5, ""));
+        world.server.lock().faults.edit(request, Box::new(|store| store.customise(6, "")));
+        // The watch of the simulation holds what is Active against what is in force.
+        world.settle();
+        let coredns = world.get(&object("Deployment", "kube-system", "coredns")).unwrap();
+        assert_eq!(coredns["spec"]["replicas"], 6, "edited before request {request}");
+        let patch = world.get(&object_ref::<ResourcePatch>("", PATCH)).unwrap();
+        assert_eq!(patch["status"]["observedGeneration"], patch["metadata"]["generation"]);
+    }
+}
+
+#[test]
+fn a_change_that_is_taken_back_while_it_is_applied_is_not_in_force() {
+    for request in 1..200 {
+        let mut world = World::installed(Faults::default(), &format!("taken back at {request}"));
+        world.server.outside(|store| store.customise(5, "4.3.0"));
+        world.server.lock().faults.edit(request, Box::new(|store| store.customise(3, "4.3.0")));
+        world.settle();
+        let coredns = world.get(&object("Deployment", "kube-system", "coredns")).unwrap();
+        assert_eq!(coredns["spec"]["replicas"], 3, "taken back at request {request}");
+        let release = app_release(&world.store(), "coredns").unwrap();
+        assert_eq!(release.phase, AppReleasePhase::Ready, "taken back at request {request}");
+    }
+}
+
+#[test]
+fn a_deleted_patch_gives_back_what_its_user_edited_as_well() {
+    let mut world = World::installed(Faults::default(), "edited, then customised");
+    let coredns = object("Deployment", "kube-system", "coredns");
+    world.server.outside(|store| {
+        store.edit(&coredns, |value| value["spec"]["replicas"] = json!(5)).unwrap();
+        store.customise(5, "");
+    });
+    world.settle();
+    assert_eq!(world.get(&coredns).unwrap()["spec"]["replicas"], 5);
+    world.server.outside(Store::uncustomise);
+    world.settle();
+    assert!(world.get(&object_ref::<ResourcePatch>("", PATCH)).is_none(), "it is let go");
+    assert_eq!(world.get(&coredns).unwrap()["spec"]["replicas"], 2);
 }
 
 #[test]

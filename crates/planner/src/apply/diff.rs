@@ -2,6 +2,7 @@
 
 use api::names::APPLIED_ANNOTATION;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Whether nothing needs to be sent: the same body was applied before (so no field of an older one
 /// is left), and every field of it still has its value.
@@ -47,7 +48,12 @@ fn is_empty(value: &Value) -> bool {
 /// Lists of named items may hold items of others in between; other lists must be equal in length.
 fn list_difference(wanted: &[Value], live: &[Value], path: &str) -> Option<String> {
     for key in ["name", "containerPort", "port", "mountPath", "ip", "type"] {
-        let keyed = |list: &[Value]| list.iter().all(|item| item.get(key).is_some());
+        // A key that stands twice tells no item: port 53 of UDP and of TCP.
+        let keyed = |list: &[Value]| {
+            let keys: BTreeSet<String> =
+                list.iter().filter_map(|item| Some(item.get(key)?.to_string())).collect();
+            keys.len() == list.len()
+        };
         if !wanted.is_empty() && keyed(wanted) && keyed(live) {
             return wanted.iter().find_map(|item| {
                 let name = item.get(key)?;
@@ -116,6 +122,15 @@ mod tests {
             json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53}], "x": {}}});
         let live = json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53, "protocol": "UDP"}], "y": 1}});
         assert_eq!(first_difference(&wanted, &live), None);
+    }
+
+    #[test]
+    fn ports_that_share_a_number_are_told_apart() {
+        let port = |protocol: &str| json!({ "port": 53, "protocol": protocol });
+        let both = json!([port("UDP"), port("TCP")]);
+        assert_eq!(first_difference(&both, &both), None);
+        let one = json!([port("UDP"), port("SCTP")]);
+        assert_eq!(first_difference(&both, &one).unwrap(), "[1].protocol");
     }
 
     #[test]

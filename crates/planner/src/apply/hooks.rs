@@ -12,6 +12,17 @@ pub enum HookPoint {
     After,
 }
 
+impl HookPoint {
+    /// The word by which it is recorded.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "Before",
+            Self::After => "After",
+        }
+    }
+}
+
 /// A hook of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hook {

@@ -11,6 +11,9 @@ use serde_json::Value;
 pub struct PatchSpec {
     /// Name of the ResourcePatch.
     pub name: String,
+    /// metadata.generation of what is applied.
+    #[serde(default)]
+    pub generation: Option<i64>,
     /// The object.
     pub target: ResourcePatchTarget,
     /// What is changed.
@@ -23,6 +26,8 @@ pub struct PatchSpec {
 pub struct PatchFailure {
     /// Name of the ResourcePatch.
     pub patch: String,
+    /// metadata.generation of what does not apply.
+    pub generation: Option<i64>,
     /// The operation and why.
     pub cause: String,
 }
@@ -41,7 +46,11 @@ pub fn patched(
         .iter()
         .filter_map(|patch| {
             let cause = apply_one(&mut objects, patch).err()?;
-            Some(PatchFailure { patch: patch.name.clone(), cause: api::text::line(&cause, 512) })
+            Some(PatchFailure {
+                patch: patch.name.clone(),
+                generation: patch.generation,
+                cause: api::text::line(&cause, 512),
+            })
         })
         .collect();
     if failures.is_empty() { Ok(objects) } else { Err(failures) }
@@ -67,6 +76,9 @@ fn apply_one(objects: &mut [Value], patch: &PatchSpec) -> Result<(), String> {
     }
     for operation in &patch.operations {
         let at = format!("{} {}", operation.op, operation.path);
+        if operation.value.as_ref().is_some_and(is_cut) {
+            return Err(format!("{at}: its value is nested too deeply"));
+        }
         let parsed = serde_json::to_value([operation])
             .and_then(serde_json::from_value::<json_patch::Patch>)
             .map_err(|error| format!("{at}: {error}"))?;
@@ -77,6 +89,16 @@ fn apply_one(objects: &mut [Value], patch: &PatchSpec) -> Result<(), String> {
         Ok(_) => Err("it changes the kind or the name of the object".to_owned()),
         Err(ApplyError::Incomplete(what)) => Err(format!("it removes the {what} of the object")),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether a part of a value was not read.
+fn is_cut(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == api::text::TOO_DEEP,
+        Value::Array(all) => all.iter().any(is_cut),
+        Value::Object(all) => all.values().any(is_cut),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -99,6 +121,7 @@ mod tests {
     fn patch(name: &str, op: &str, path: &str, value: Value) -> PatchSpec {
         PatchSpec {
             name: name.into(),
+            generation: Some(1),
             target: ResourcePatchTarget {
                 api_version: "apps/v1".into(),
                 kind: "Deployment".into(),
@@ -133,6 +156,13 @@ mod tests {
         let added = patch("a", "add", "/metadata/annotations/example.com~1owner", json!("team"));
         let out = patched(vec![object()], &[added]).unwrap();
         assert_eq!(out[0]["metadata"]["annotations"]["example.com/owner"], "team");
+    }
+
+    #[test]
+    fn a_value_that_was_read_in_part_is_not_applied() {
+        let value = json!({ "a": [api::text::TOO_DEEP] });
+        let failures = patched(vec![object()], &[patch("a", "add", "/spec/x", value)]).unwrap_err();
+        assert_eq!(failures[0].cause, "add /spec/x: its value is nested too deeply");
     }
 
     #[test]

@@ -8,11 +8,17 @@ use crate::snapshot::{AppReleaseFacts, ResourcePatchFacts, Snapshot};
 use crate::stages::Installed;
 use api::objects::{AppReleasePhase, VersionImage};
 use api::release::{Component, Release};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Components of which drift is looked for in one round.
 const DRIFT_AT_A_TIME: usize = 4;
+/// For how long after the beginning of its turn a group is looked at, in seconds: the round that
+/// the turn wakes may come a little late.
+const DRIFT_OPEN_S: i64 = 10;
+/// How long after every full ten minutes the first turn begins, in seconds: at the full minutes
+/// everything else is busy that goes by the clock.
+const DRIFT_AFTER_S: i64 = 90;
 
 /// Steps for the installed release, and when the next are due.
 #[derive(Debug, Default)]
@@ -38,7 +44,7 @@ pub(super) fn upkeep(snapshot: &Snapshot) -> Upkeep {
     let in_force = status.current.as_ref().and_then(|c| in_force(snapshot, c));
     let mut upkeep = Upkeep::default();
     let mut applied_again = BTreeSet::new();
-    for (name, facts) in changed(installed, &patches) {
+    for (name, facts) in unsettled(installed, &patches) {
         let Some((release, component)) = in_force.as_ref().and_then(|f| of(f, name, facts)) else {
             continue;
         };
@@ -60,7 +66,7 @@ pub(super) fn upkeep(snapshot: &Snapshot) -> Upkeep {
 /// Customisations that are being deleted and are no longer in force are let go.
 pub(super) fn let_go(installed: &Installed, patches: &[ResourcePatchFacts]) -> Vec<Step> {
     let pending: BTreeSet<String> =
-        changed(installed, patches).map(|(name, facts)| key(name, facts)).collect();
+        unsettled(installed, patches).map(|(name, facts)| key(name, facts)).collect();
     let gone = patches.iter().filter(|p| p.deleting && !pending.contains(&p.release));
     gone.map(|p| Step::ReleasePatch { name: p.name.clone() }).collect()
 }
@@ -68,6 +74,25 @@ pub(super) fn let_go(installed: &Installed, patches: &[ResourcePatchFacts]) -> V
 /// The name by which customisations call a release.
 fn key(name: &str, facts: &AppReleaseFacts) -> String {
     format!("{}/{name}", facts.spec.destination.namespace)
+}
+
+/// What is to be applied again: where customisations changed, and where that did not come to its
+/// end. Who takes a change back meanwhile finds the old ones recorded and the new ones in force.
+fn unsettled<'a>(
+    installed: &'a Installed,
+    patches: &[ResourcePatchFacts],
+) -> impl Iterator<Item = (&'a String, &'a AppReleaseFacts)> {
+    let changed: BTreeSet<&String> = changed(installed, patches).map(|(name, _)| name).collect();
+    let half_done = |name: &String, facts: &AppReleaseFacts| {
+        // Of one whose customisations do not apply nothing was written.
+        let release = key(name, facts);
+        let refused = patches.iter().any(|p| p.release == release && p.failure.is_some());
+        facts.status.phase != AppReleasePhase::Ready && !refused
+    };
+    let all = installed.iter();
+    all.filter(|(name, facts)| changed.contains(name) || half_done(name, facts))
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// What is installed and has other customisations in force than it should have.
@@ -138,7 +163,8 @@ fn of<'a>(
         .then_some((in_force.release, component))
 }
 
-/// Edits of others are looked for every ten minutes, those longest unseen first.
+/// Edits of others are looked for every ten minutes. When that was is written down nowhere, for an
+/// idle cluster is not written to: the time of day tells whose turn it is.
 fn look_for_drift(
     snapshot: &Snapshot,
     in_force: &InForce<'_>,
@@ -146,31 +172,43 @@ fn look_for_drift(
     upkeep: &mut Upkeep,
 ) {
     let installed = snapshot.app_releases.value().into_iter().flatten();
-    let mut ready: Vec<(Option<Timestamp>, &Component)> = installed
+    let ready: Vec<&Component> = installed
         .filter(|(name, facts)| {
             facts.status.phase == AppReleasePhase::Ready && !applied_again.contains(*name)
         })
-        .filter_map(|(name, facts)| {
-            let (_, component) = of(in_force, name, facts)?;
-            let seen = facts.status.drift_time.as_ref().map(|t| t.0);
-            let due = seen
-                .and_then(|at| at.checked_add(SignedDuration::from_secs(DRIFT_INTERVAL_S)).ok());
-            Some((due, component))
-        })
+        .filter_map(|(name, facts)| of(in_force, name, facts).map(|(_, component)| component))
         .collect();
-    ready.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
-    let is_due = |due: &Option<Timestamp>| due.is_none_or(|at| at <= snapshot.now);
-    let due: Vec<&Component> =
-        ready.iter().filter(|(due, _)| is_due(due)).map(|(_, component)| *component).collect();
-    for component in due.iter().take(DRIFT_AT_A_TIME) {
-        let step = apply_step(component, in_force.release, &in_force.image);
-        upkeep.steps.push(Step::ReportDrift(step));
+    let groups: Vec<&[&Component]> = ready.chunks(DRIFT_AT_A_TIME).collect();
+    let Some(turn) = Turn::at(snapshot.now, groups.len()) else { return };
+    if turn.is_open {
+        for component in groups.get(turn.group).copied().unwrap_or_default() {
+            let step = apply_step(component, in_force.release, &in_force.image);
+            upkeep.steps.push(Step::ReportDrift(step));
+        }
     }
-    let later = ready.iter().filter_map(|(due, _)| *due).find(|at| *at > snapshot.now);
-    let next = match due.len() {
-        0 => later,
-        1..=DRIFT_AT_A_TIME => wake::earliest(later, wake::after(snapshot, DRIFT_INTERVAL_S)),
-        _ => wake::after(snapshot, RUNNING_INTERVAL_S),
-    };
-    upkeep.wake_at = wake::earliest(upkeep.wake_at, next);
+    upkeep.wake_at = wake::earliest(upkeep.wake_at, turn.next);
+}
+
+/// Which of the groups that share ten minutes has its turn.
+struct Turn {
+    group: usize,
+    /// Whether the turn has just begun; other rounds in it look no more.
+    is_open: bool,
+    next: Option<Timestamp>,
+}
+
+impl Turn {
+    /// None where there is no group.
+    fn at(now: Timestamp, groups: usize) -> Option<Self> {
+        let count = i64::try_from(groups).ok().filter(|count| *count > 0)?;
+        let length_s = (DRIFT_INTERVAL_S / count).max(DRIFT_OPEN_S);
+        let at_s = (now.as_second() - DRIFT_AFTER_S).rem_euclid(length_s * count);
+        let passed_s = at_s % length_s;
+        let next_s = now.as_second() - passed_s + length_s;
+        Some(Self {
+            group: usize::try_from(at_s / length_s).ok()?,
+            is_open: passed_s < DRIFT_OPEN_S,
+            next: Timestamp::from_second(next_s).ok(),
+        })
+    }
 }

@@ -114,7 +114,7 @@ fn work(snapshot: &Snapshot, release: &Release, installed: &Installed) -> Work {
     let unfinished = |stage: &&Stage| stage.operations.iter().any(|o| open(&o));
     let priority = status.stages.iter().filter(unfinished).map(|s| s.priority).min();
     let Some(priority) = priority else {
-        let steps = closing_steps(snapshot, release, installed);
+        let steps = closing_steps(snapshot, release, image, installed);
         return Work { complete: steps.is_empty(), steps, ..Work::default() };
     };
     let version = &release.version;
@@ -132,7 +132,9 @@ fn work(snapshot: &Snapshot, release: &Release, installed: &Installed) -> Work {
     }
     let steps = operations.into_iter().filter_map(|operation| {
         if operation.action == Action::Remove {
-            return Some(Step::Remove { name: operation.name.clone() });
+            // A component that is gone lists nothing: what it had is listed by those that stay.
+            let allowed = release.components().flat_map(|(_, c)| c.prune.clone()).collect();
+            return Some(Step::Remove { name: operation.name.clone(), allowed });
         }
         let (_, component) = release.components().find(|(_, c)| c.name == operation.name)?;
         stages::is_moved(snapshot, component)
@@ -142,7 +144,12 @@ fn work(snapshot: &Snapshot, release: &Release, installed: &Installed) -> Work {
 }
 
 /// Every operation is done: what is obsolete goes, then the platform says so.
-fn closing_steps(snapshot: &Snapshot, release: &Release, installed: &Installed) -> Vec<Step> {
+fn closing_steps(
+    snapshot: &Snapshot,
+    release: &Release,
+    image: &str,
+    installed: &Installed,
+) -> Vec<Step> {
     let prune: Vec<Step> = installed
         .iter()
         .filter(|(_, facts)| !facts.status.obsolete.is_empty())
@@ -163,7 +170,9 @@ fn closing_steps(snapshot: &Snapshot, release: &Release, installed: &Installed) 
     }
     vec![Step::Finish {
         version: release.version.clone(),
+        image: image.to_owned(),
         license_keys: release.license_keys.clone(),
+        signing_keys: release.signing_keys.clone(),
     }]
 }
 

@@ -3,6 +3,7 @@
 
 use api::Version;
 use api::release::{Component, Release, ReleaseImage};
+use api::signing_key::SigningKey;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,8 @@ pub enum Step {
     Remove {
         /// The AppRelease.
         name: String,
+        /// Objects of protected kinds that may go all the same.
+        allowed: BTreeSet<String>,
     },
     /// A ResourcePatch that is being deleted is let go: its release is applied without it.
     ReleasePatch {
@@ -49,8 +52,12 @@ pub enum Step {
     Finish {
         /// The target.
         version: Version,
+        /// Its product image with its digest.
+        image: String,
         /// Licence keys of the release.
         license_keys: Vec<String>,
+        /// Keys that the releases after it may be signed with.
+        signing_keys: Vec<SigningKey>,
     },
 }
 
@@ -76,7 +83,7 @@ impl Step {
         match self {
             Self::Apply(step) | Self::ReportDrift(step) => &step.component.name,
             Self::Prune { name, .. }
-            | Self::Remove { name }
+            | Self::Remove { name, .. }
             | Self::ReleasePatch { name }
             | Self::ReportPatch { name, .. } => name,
             Self::BeginModule { .. } | Self::Finish { .. } => "",

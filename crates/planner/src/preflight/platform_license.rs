@@ -19,7 +19,7 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             reason,
             message,
             format!(
-                "put the platform's licence into place: kubectl -n {NAMESPACE} edit secret {PLATFORM_LICENSE}"
+                "put the platform's licence, from FILE, into place: kubectl -n {NAMESPACE} create secret generic {PLATFORM_LICENSE} --from-file=license=FILE --dry-run=client -o yaml | kubectl apply -f -"
             ),
         ))
     };

@@ -4,10 +4,11 @@
 mod running;
 mod waiting;
 
-use crate::api_time;
+use crate::moment::moment;
 use crate::plan::{Plan, Situation};
 use crate::preflight::{self, Summary};
 use crate::snapshot::Snapshot;
+use crate::status::progress::known_remedy;
 use crate::status::{Outcome, StepResult};
 use api::StalledReason;
 use api::conditions::ConditionReason as R;
@@ -24,17 +25,14 @@ impl Row {
         Self(status, reason.as_str().to_owned(), message.into())
     }
 
-    /// Stalled, with what to do.
+    /// Stalled, with what to do by the table of reasons.
     fn stalled(snapshot: &Snapshot, reason: StalledReason, message: &str) -> Self {
-        let remedy = reason.remedy_for(&snapshot.cluster);
-        Self::stalled_with(reason, message, &remedy)
+        Self::stalled_with(reason, message, &reason.remedy_for(&snapshot.cluster))
     }
 
-    /// As [`Row::stalled`], with a remedy of its own; a long message never pushes it out.
+    /// As [`Row::stalled`], with a remedy of its own.
     fn stalled_with(reason: StalledReason, message: &str, remedy: &str) -> Self {
-        let room = api::text::MESSAGE_LIMIT.saturating_sub(remedy.len() + 8).max(256);
-        let message = format!("{}; {remedy}", api::text::line(message, room));
-        Self(True, reason.as_str().to_owned(), message)
+        Self(True, reason.as_str().to_owned(), api::remedy::message(message, remedy))
     }
 
     fn not_stalled() -> Self {
@@ -66,7 +64,7 @@ pub(super) fn update(
     plan: &Plan,
     outcomes: &[Outcome],
 ) -> Option<Timestamp> {
-    let now = api_time(snapshot.now);
+    let now = moment(snapshot);
     let rows = rows(&Round { next, snapshot, plan, outcomes });
     let generation = next.observed_generation;
     for (kind, Row(status, reason, message)) in [
@@ -92,7 +90,7 @@ fn rows(round: &Round<'_>) -> Rows {
             idle(round, offered_preflight(round), reached(round.next))
         }
         Situation::Complete => Rows {
-            preflight: Row::new(Unknown, R::NoTarget, NOTHING_NEWER),
+            preflight: Row::new(Unknown, R::NoTarget, nothing_newer(round.next)),
             ready: reached(round.next),
             reconciling: Row::new(False, R::Idle, ""),
             stalled: Row::not_stalled(),
@@ -103,7 +101,13 @@ fn rows(round: &Round<'_>) -> Rows {
     }
 }
 
-const NOTHING_NEWER: &str = "nothing newer is offered";
+/// No version can be judged; why the highest that is published is not offered.
+fn nothing_newer(next: &ClusterVersionShadowStatus) -> String {
+    let said = "nothing newer is offered";
+    let why =
+        next.not_offered.first().map(|other| format!("; {}: {}", other.version, other.message));
+    format!("{said}{}", why.unwrap_or_default())
+}
 
 fn reached(next: &ClusterVersionShadowStatus) -> Row {
     let current = next.current.as_ref().map_or("", |c| c.version.as_str());
@@ -133,14 +137,18 @@ fn not_installed(round: &Round<'_>) -> Rows {
 }
 
 fn idle(round: &Round<'_>, preflight: Row, ready: Row) -> Rows {
-    let notes = [refusal_note(round.plan), upkeep_note(round.outcomes)];
+    let notes = [refusal_note(round.plan), upkeep_note(round)];
     let message = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
     Rows {
         preflight,
         ready,
         reconciling: Row::new(False, R::Idle, message),
         stalled: match &round.plan.refusal {
-            Some(refusal) => Row::stalled(round.snapshot, StalledReason::RequestRefused, refusal),
+            Some(refusal) => {
+                let reason = StalledReason::RequestRefused;
+                let (why, own) = api::remedy::split(refusal);
+                Row::stalled_with(reason, why, &known_remedy(reason, own, round.snapshot))
+            }
             None => Row::not_stalled(),
         },
         wake_at: None,
@@ -150,7 +158,10 @@ fn idle(round: &Round<'_>, preflight: Row, ready: Row) -> Rows {
 /// PreflightReady while nothing is asked for: that of the highest version offered.
 fn offered_preflight(round: &Round<'_>) -> Row {
     match &round.plan.preflight {
-        None => Row::new(Unknown, R::NoTarget, format!("{NOTHING_NEWER}{}", problems(round))),
+        None => {
+            let message = format!("{}{}", nothing_newer(round.next), problems(round));
+            Row::new(Unknown, R::NoTarget, message)
+        }
         Some(preflight) => preflight_row(round, preflight),
     }
 }
@@ -178,10 +189,10 @@ fn preflight_row(round: &Round<'_>, preflight: &Preflight) -> Row {
 /// What is wrong with the administrators' settings is said wherever they decide.
 fn problems(round: &Round<'_>) -> String {
     let problems = preflight::config_of(round.snapshot).problems;
-    if problems.is_empty() {
-        return String::new();
-    }
-    format!("; {}: {}", api::names::CVO_CONFIG, api::text::names(&problems))
+    // Settings that cannot be read need no correction.
+    let is_read = round.snapshot.cvo_config.value().is_some();
+    let remedy = if is_read { api::config::EDIT_SETTINGS } else { "" };
+    api::config::settings_note(&problems, remedy)
 }
 
 /// What is switched off is visible in the condition as well.
@@ -202,14 +213,42 @@ fn passed_message(preflight: &Preflight) -> String {
 }
 
 fn refusal_note(plan: &Plan) -> String {
-    plan.refusal.as_ref().map_or_else(String::new, |r| format!("request refused: {r}"))
+    plan.refusal.as_ref().map_or_else(String::new, |r| api::remedy::refused(r))
 }
 
-/// What the installed release could not be given: a customisation that does not apply.
-fn upkeep_note(outcomes: &[Outcome]) -> String {
-    let blocked = outcomes.iter().find_map(|o| match &o.result {
-        StepResult::Blocked { message, .. } => Some(format!("{}: {message}", o.subject)),
+/// What the installed release could not be given: a customisation that does not apply. One that is
+/// known not to is said in the same words whether or not this round tried it again, or an idle
+/// cluster would be written to whenever drift is looked for.
+fn upkeep_note(round: &Round<'_>) -> String {
+    let known = failed_patch(round);
+    let blocked = round.outcomes.iter().find_map(|o| match &o.result {
+        StepResult::Blocked { reason: StalledReason::ResourcePatchFailed, .. }
+            if known.is_some() =>
+        {
+            None
+        }
+        StepResult::Blocked { reason, message, remedy } => {
+            let remedy = known_remedy(*reason, remedy, round.snapshot);
+            Some(api::remedy::message(&format!("{}: {message}", o.subject), &remedy))
+        }
         StepResult::Done | StepResult::Waiting(_) => None,
     });
-    blocked.unwrap_or_default()
+    blocked.or(known).unwrap_or_default()
+}
+
+/// The customisations that were tried and do not apply: nothing tries them again before something
+/// changes, and it is said until then.
+fn failed_patch(round: &Round<'_>) -> Option<String> {
+    let patches = round.snapshot.resource_patches.value()?.iter().filter(|p| !p.deleting);
+    let failed: Vec<_> = patches.filter_map(|p| Some((p, p.failure.as_ref()?))).collect();
+    let (patch, why) = failed.first()?;
+    let component = patch.release.rsplit('/').next().unwrap_or_default();
+    let names: Vec<&str> = failed.iter().map(|(patch, _)| patch.name.as_str()).collect();
+    let more = match names.get(1..) {
+        None | Some([]) => String::new(),
+        Some(more) => format!("; nor do: {}", api::text::names(more)),
+    };
+    let why = format!("{why}{more}");
+    let note = api::objects::failed_patch_note(component, &patch.name, &why);
+    Some(api::remedy::message(&note, &api::objects::failed_patch_remedy(&names)))
 }

@@ -20,6 +20,10 @@ pub(super) fn keep(status: &mut ClusterVersionShadowStatus) {
                 cut(&mut operation.message);
                 if let Some(blocker) = &mut operation.blocker {
                     cut(&mut blocker.message);
+                    // Half a command helps nobody; the table of reasons has a remedy too.
+                    if limit < MESSAGE_LIMITS[0] {
+                        blocker.remedy.clear();
+                    }
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! How far the stages and operations of an upgrade are.
 
-use crate::api_time;
+use crate::moment::{lasted, moment, passed_s, since};
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::stages::{self, Installed};
 use crate::status::{Outcome, StepResult};
-use api::objects::{Blocker, ClusterVersionShadowStatus, Operation, Phase, Stage};
-use api::release::Release;
+use api::objects::{Action, Blocker, ClusterVersionShadowStatus, Operation, Phase, Stage};
+use api::release::{DEFAULT_TIMEOUT_S, Release};
 use api::{StalledReason, Time};
 
 /// Brings the stages up to date with a round.
@@ -16,7 +16,7 @@ pub(super) fn update(
     plan: &Plan,
     outcomes: &[Outcome],
 ) {
-    let now = api_time(snapshot.now);
+    let now = moment(snapshot);
     let image = next.desired.as_ref().map(|d| d.image.clone()).unwrap_or_default();
     let empty = Installed::new();
     let installed = snapshot.app_releases.value().unwrap_or(&empty);
@@ -27,17 +27,18 @@ pub(super) fn update(
         let outcome = outcome.map(|o| &o.result);
         let shown =
             release.is_some_and(|r| stages::is_finished(snapshot, operation, r, &image, installed));
+        resume(operation, outcome, plan, snapshot);
         if plan.obstacle.is_none() {
             end_obstacle(operation, outcome);
         }
         if shown || outcome == Some(&StepResult::Done) {
             finish(operation, &now);
         } else if is_step || plan.begins.contains(&operation.name) {
-            run(operation, outcome, release, &now);
+            run(operation, outcome, snapshot, &now);
         }
     }
     if let Some((reason, message)) = &plan.obstacle {
-        hold(&mut next.stages, *reason, message, &now);
+        hold(&mut next.stages, *reason, message, snapshot);
     }
     for stage in &mut next.stages {
         sum_up(stage, &now);
@@ -47,6 +48,27 @@ pub(super) fn update(
 /// Whether a step does what an operation is about.
 fn is_step_of(step: &Step, operation: &Operation) -> bool {
     matches!(step, Step::Apply(_) | Step::Remove { .. }) && step.subject() == operation.name
+}
+
+/// Where a person cleared what had held an operation up for long, its time begins anew: it could
+/// not run before. What a component does to itself, and being late, is no such cause.
+fn resume(
+    operation: &mut Operation,
+    outcome: Option<&StepResult>,
+    plan: &Plan,
+    snapshot: &Snapshot,
+) {
+    let Some(before) = &operation.blocker else { return };
+    let own = [StalledReason::TimedOut, StalledReason::ContainerFailing].contains(&before.reason);
+    let met = match (outcome, &plan.obstacle) {
+        (Some(StepResult::Blocked { reason, .. }), _) | (_, Some((reason, _))) => Some(*reason),
+        // Not tried in this round: nothing is known of it.
+        (None, None) => return,
+        (Some(StepResult::Waiting(_) | StepResult::Done), None) => None,
+    };
+    if !own && met != Some(before.reason) && lasted(before, snapshot) {
+        operation.resumed_time = Some(moment(snapshot));
+    }
 }
 
 /// What stood in the way of the whole upgrade ends with its cause, unless the operation itself
@@ -90,67 +112,96 @@ fn finish(operation: &mut Operation, now: &Time) {
     operation.blocker = None;
 }
 
-fn run(
-    operation: &mut Operation,
-    outcome: Option<&StepResult>,
-    release: Option<&Release>,
-    now: &Time,
-) {
+fn run(operation: &mut Operation, outcome: Option<&StepResult>, snapshot: &Snapshot, now: &Time) {
+    let release = snapshot.desired_release.value();
     operation.completion_time = None;
     let started = operation.started_time.get_or_insert_with(|| now.clone()).clone();
+    let started = operation.resumed_time.clone().map_or(started.clone(), |at| at.max(started));
     match outcome {
         Some(StepResult::Waiting(message)) => {
             operation.message = api::text::message(message);
-            operation.blocker = timed_out(operation, release, &started, now);
+            let late = timed_out(operation, release, &started, snapshot);
+            operation.blocker = late.map(|message| {
+                let before = operation.blocker.as_ref();
+                let reason = StalledReason::TimedOut;
+                blocker(before, reason, &message, &reason.remedy_for(&snapshot.cluster), snapshot)
+            });
         }
-        Some(StepResult::Blocked { reason, message }) => {
+        Some(StepResult::Blocked { reason, message, remedy }) => {
             operation.message = api::text::message(message);
-            operation.blocker = Some(blocker(operation.blocker.as_ref(), *reason, message, now));
+            let remedy = known_remedy(*reason, remedy, snapshot);
+            let before = operation.blocker.as_ref();
+            let met = blocker(before, *reason, message, &remedy, snapshot);
+            // Once its time is over it stays so, however often what it meets changes.
+            let late = timed_out(operation, release, &started, snapshot)
+                .filter(|_| !lasted(&met, snapshot));
+            operation.blocker = Some(match late {
+                Some(message) => {
+                    let reason = StalledReason::TimedOut;
+                    let remedy = reason.remedy_for(&snapshot.cluster);
+                    blocker(before, reason, &message, &remedy, snapshot)
+                }
+                None => met,
+            });
         }
         Some(StepResult::Done) | None => {}
     }
-    operation.phase = if operation.blocker.as_ref().is_some_and(|b| lasted(b, now)) {
+    operation.phase = if operation.blocker.as_ref().is_some_and(|b| lasted(b, snapshot)) {
         Phase::Failed
     } else {
         Phase::Running
     };
 }
 
-/// A component that is not healthy in its time is a blocker by itself.
+/// What a step says of its remedy; where that is nothing, or too long to be shown whole, what the
+/// table of reasons says.
+pub(super) fn known_remedy(reason: StalledReason, own: &str, snapshot: &Snapshot) -> String {
+    if own.is_empty() || !api::remedy::fits(own) {
+        return reason.remedy_for(&snapshot.cluster);
+    }
+    own.to_owned()
+}
+
+/// A component that is not healthy, or not gone, in its time is a blocker by itself; what is said
+/// of it. One that is removed stands in no release: it has the time of one that names none.
 fn timed_out(
     operation: &Operation,
     release: Option<&Release>,
     started: &Time,
-    now: &Time,
-) -> Option<Blocker> {
-    let (_, component) = release?.components().find(|(_, c)| c.name == operation.name)?;
-    let elapsed_s = now.0.duration_since(started.0).as_secs();
-    (elapsed_s > i64::from(component.timeout_seconds)).then(|| {
-        let message =
-            format!("not healthy after {} s: {}", component.timeout_seconds, operation.message);
-        blocker(operation.blocker.as_ref(), StalledReason::TimedOut, &message, now)
-    })
+    snapshot: &Snapshot,
+) -> Option<String> {
+    let (limit_s, not_yet) = if operation.action == Action::Remove {
+        (DEFAULT_TIMEOUT_S, "not gone")
+    } else {
+        let (_, component) = release?.components().find(|(_, c)| c.name == operation.name)?;
+        (component.timeout_seconds, "not healthy")
+    };
+    (passed_s(started, snapshot) > i64::from(limit_s))
+        .then(|| format!("{not_yet} after {limit_s} s: {}", operation.message))
 }
 
-/// A blocker keeps its beginning as long as its reason stays.
-fn blocker(before: Option<&Blocker>, reason: StalledReason, message: &str, now: &Time) -> Blocker {
-    let since =
-        before.filter(|b| b.reason == reason).map_or_else(|| now.clone(), |b| b.since.clone());
-    Blocker { reason, message: api::text::message(message), since }
-}
-
-/// Whether a blocker lasted long enough that a person must act.
-pub(super) fn lasted(blocker: &Blocker, now: &Time) -> bool {
-    now.0.duration_since(blocker.since.0).as_secs() >= blocker.reason.threshold_s()
+/// What stands in the way of an operation, and since when.
+fn blocker(
+    before: Option<&Blocker>,
+    reason: StalledReason,
+    message: &str,
+    remedy: &str,
+    snapshot: &Snapshot,
+) -> Blocker {
+    let since = since(before, reason, snapshot);
+    let (message, remedy) = (api::text::message(message), api::text::message(remedy));
+    Blocker { reason, message, remedy, since }
 }
 
 /// Something stands in the way of everything that is to run now.
-fn hold(stages: &mut [Stage], reason: StalledReason, message: &str, now: &Time) {
+fn hold(stages: &mut [Stage], reason: StalledReason, message: &str, snapshot: &Snapshot) {
+    let remedy = reason.remedy_for(&snapshot.cluster);
     let priority = stages.iter().filter(|s| s.phase != Phase::Finished).map(|s| s.priority).min();
     let held = stages.iter_mut().filter(|s| Some(s.priority) == priority);
     for operation in held.flat_map(|s| &mut s.operations).filter(|o| o.phase != Phase::Finished) {
         operation.message = api::text::message(message);
-        operation.blocker = Some(blocker(operation.blocker.as_ref(), reason, message, now));
+        operation.blocker =
+            Some(blocker(operation.blocker.as_ref(), reason, message, &remedy, snapshot));
     }
 }
 

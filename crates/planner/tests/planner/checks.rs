@@ -415,6 +415,7 @@ fn a_package_is_judged_as_the_published_release_will_be() {
         world.snapshot.package = Some(planner::snapshot::PackageFacts {
             image: crate::world::image("4.3.0"),
             release: release("4.3.0"),
+            signature: None,
         });
         let package = preflight::of_package(&world.snapshot).unwrap();
         assert_eq!(published, package, "{edit}");
@@ -427,6 +428,7 @@ fn a_package_of_another_digest_than_the_published_one_fails() {
     world.snapshot.package = Some(planner::snapshot::PackageFacts {
         image: crate::world::image("other bytes"),
         release: release("4.3.0"),
+        signature: None,
     });
     let package = preflight::of_package(&world.snapshot).unwrap();
     let failed: Vec<_> = package.checks.iter().filter(|c| c.state != CheckState::Passed).collect();

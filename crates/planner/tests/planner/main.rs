@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod checks;
+mod in_hand;
 mod invariants;
 mod properties;
+mod recorded;
+mod regressions;
+mod removal;
 mod scenarios;
 mod stalled;
 mod world;

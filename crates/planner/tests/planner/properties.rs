@@ -40,6 +40,7 @@ fn result(choice: u8) -> StepResult {
         1 => StepResult::Blocked {
             reason: StalledReason::ALL[usize::from(choice) % StalledReason::ALL.len()],
             message: "the cause".into(),
+            remedy: String::new(),
         },
         _ => StepResult::Done,
     }
@@ -165,13 +166,24 @@ proptest! {
             world.done_round();
         }
         for reason in [StalledReason::HookFailed, StalledReason::ImagePullFailed] {
-            world.round(|_| StepResult::Blocked { reason, message: hostile.clone() });
+            world.round(|_| StepResult::Blocked {
+                reason,
+                message: hostile.clone(),
+                remedy: String::new(),
+            });
             check_limits(&world.status());
         }
         world.round(|_| StepResult::Waiting(hostile.clone()));
         check_limits(&world.status());
     }
 }
+
+/// The registry never answered.
+const UNRESOLVED: &str = "{manifests: {Value: [{name: v4.3.0, version: 4.3.0, \
+    ready: {Waiting: {why: 'RegistryUnavailable: no route to host'}}}]}}";
+/// Whether something is installed cannot be read.
+const NOT_KNOWN: &str = "{cvsh: {status: {current: null, desired: null, history: null}}, \
+    productBase: {Unknown: cannot get productbases}}";
 
 #[test]
 fn an_unchanged_world_writes_nothing() {
@@ -182,6 +194,10 @@ fn an_unchanged_world_writes_nothing() {
         World::new().ask("4.1.0"),
         World::new().edited("{manifests: {Value: []}}"),
         World::new().edited("{manifests: {Unknown: x}}"),
+        World::new().edited("{manifests: {Unknown: x}}").ask("4.3.0"),
+        // A version whose image was never resolved.
+        World::new().edited(UNRESOLVED).ask("4.3.0"),
+        World::new().edited(NOT_KNOWN).ask("4.3.0"),
     ];
     for mut world in worlds {
         world.done_round();
@@ -207,6 +223,7 @@ fn two_hundred_and_fifty_six_hostile_operations_fit_into_a_status() {
         .collect();
     let blocker = api::objects::Blocker {
         reason: StalledReason::ReleaseUnavailable,
+        remedy: "é".repeat(250),
         message: "é".repeat(500),
         since: api::time(world.snapshot.now),
     };

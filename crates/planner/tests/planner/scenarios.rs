@@ -39,6 +39,7 @@ struct RoundSpec {
 enum OutcomeSpec {
     Waiting(String),
     Blocked(StalledReason, String),
+    BlockedUntil(StalledReason, String, String),
 }
 
 impl RoundSpec {
@@ -46,17 +47,60 @@ impl RoundSpec {
         match self.outcomes.get(step.subject()) {
             None => StepResult::Done,
             Some(OutcomeSpec::Waiting(message)) => StepResult::Waiting(message.clone()),
-            Some(OutcomeSpec::Blocked(reason, message)) => {
-                StepResult::Blocked { reason: *reason, message: message.clone() }
+            Some(OutcomeSpec::Blocked(reason, message)) => blocked(*reason, message, ""),
+            Some(OutcomeSpec::BlockedUntil(reason, message, remedy)) => {
+                blocked(*reason, message, remedy)
             }
         }
     }
+
+    /// Changes the world as the round says, before it.
+    fn prepare(&self, world: &mut World) {
+        if !self.edit.is_null() {
+            world.edit(&self.edit);
+        }
+        if let Some(version) = &self.ask {
+            world.wish(Some(version.as_str()).filter(|v| !v.is_empty()));
+        }
+        if let Some(version) = &self.publish {
+            world.publish(version);
+        }
+        world.pass(self.after);
+    }
+}
+
+fn blocked(reason: StalledReason, message: &str, remedy: &str) -> StepResult {
+    StepResult::Blocked { reason, message: message.to_owned(), remedy: remedy.to_owned() }
+}
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
+
+fn scenario(name: &str) -> Scenario {
+    let text = std::fs::read_to_string(format!("{FOLDER}/{name}.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The world of a scenario after so many entries of its list of rounds.
+pub(crate) fn world_after(name: &str, entries: usize) -> World {
+    let scenario = scenario(name);
+    let mut world = World::new();
+    if !scenario.given.is_null() {
+        world.edit(&scenario.given);
+    }
+    assert!(scenario.rounds.len() >= entries, "{name} has no {entries} entries");
+    for spec in &scenario.rounds[..entries] {
+        spec.prepare(&mut world);
+        for left in (0..spec.repeat.max(1)).rev() {
+            world.round(|step| spec.result(step));
+            world.pass(i64::from(left > 0));
+        }
+    }
+    world
 }
 
 #[test]
 fn scenarios() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
+    let mut names: Vec<String> = std::fs::read_dir(FOLDER)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
@@ -64,15 +108,13 @@ fn scenarios() {
     names.sort();
     assert!(names.len() > 20, "the scenarios are there");
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(folder);
+    settings.set_snapshot_path(FOLDER);
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
         for name in names {
-            let text = std::fs::read_to_string(format!("{folder}/{name}.yaml")).unwrap();
-            let scenario: Scenario =
-                serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            insta::assert_snapshot!(name, play(&scenario));
+            let played = play(&scenario(&name));
+            insta::assert_snapshot!(name, played);
         }
     });
 }
@@ -85,16 +127,7 @@ fn play(scenario: &Scenario) -> String {
     }
     let mut number = 0;
     for spec in &scenario.rounds {
-        if !spec.edit.is_null() {
-            world.edit(&spec.edit);
-        }
-        if let Some(version) = &spec.ask {
-            world.wish(Some(version.as_str()).filter(|v| !v.is_empty()));
-        }
-        if let Some(version) = &spec.publish {
-            world.publish(version);
-        }
-        world.pass(spec.after);
+        spec.prepare(&mut world);
         for left in (0..spec.repeat.max(1)).rev() {
             number += 1;
             let round = world.round(|step| spec.result(step));
@@ -136,7 +169,7 @@ fn said(step: &Step) -> String {
             format!("Apply {} {} of {}", s.component.name, s.component.version, s.release)
         }
         Step::Prune { name, .. } => format!("Prune {name}"),
-        Step::Remove { name } => format!("Remove {name}"),
+        Step::Remove { name, .. } => format!("Remove {name}"),
         Step::ReleasePatch { name } => format!("ReleasePatch {name}"),
         Step::ReportPatch { name, message } => format!("ReportPatch {name}: {message}"),
         Step::ReportDrift(s) => format!("ReportDrift {}", s.component.name),

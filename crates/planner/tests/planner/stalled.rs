@@ -8,7 +8,11 @@ use planner::{Step, StepResult};
 
 fn blocked(step: &Step, name: &str, reason: StalledReason) -> StepResult {
     if step.subject() == name {
-        StepResult::Blocked { reason, message: "the words of the cause".into() }
+        StepResult::Blocked {
+            reason,
+            message: "the words of the cause".into(),
+            remedy: String::new(),
+        }
     } else {
         StepResult::Done
     }
@@ -84,7 +88,11 @@ fn the_command_names_the_cluster_that_is_stalled() {
 fn a_long_cause_does_not_push_out_what_to_do() {
     let mut world = running();
     let reason = StalledReason::ObjectRejected;
-    world.round(|_| StepResult::Blocked { reason, message: "x".repeat(5000) });
+    world.round(|_| StepResult::Blocked {
+        reason,
+        message: "x".repeat(5000),
+        remedy: String::new(),
+    });
     let status = world.status();
     let stalled = find(&status.conditions, ConditionType::Stalled).unwrap();
     assert!(

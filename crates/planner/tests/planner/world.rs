@@ -69,7 +69,6 @@ fn facts(release: &Release, component: &api::release::Component, image: &str) ->
     facts.status.release = release.version.to_string();
     facts.status.release_image = image.to_owned();
     facts.status.phase = AppReleasePhase::Ready;
-    facts.status.drift_time = Some(api::time("2026-11-22T20:00:00Z".parse().unwrap()));
     facts
 }
 
@@ -159,6 +158,7 @@ impl World {
             version: version.parse().unwrap(),
             image: Some(image(version)),
             ready: ManifestReady::Ready,
+            signature: None,
             release: Observed::Value(release(version)),
         });
     }
@@ -236,7 +236,7 @@ impl World {
                 }
             }
             Step::Prune { name, .. } => all.get_mut(name).unwrap().status.obsolete.clear(),
-            Step::Remove { name } => drop(all.remove(name)),
+            Step::Remove { name, .. } => drop(all.remove(name)),
             Step::ReleasePatch { name } => {
                 if let Observed::Value(patches) = &mut self.snapshot.resource_patches {
                     patches.retain(|p| p.name != *name);
@@ -244,10 +244,10 @@ impl World {
             }
             Step::ReportPatch { .. } => {}
             Step::ReportDrift(step) => {
-                let now = api::time(self.snapshot.now);
-                all.get_mut(&step.component.name).unwrap().status.drift_time = Some(now);
+                // Where nothing drifted, nothing is written.
+                assert!(all.contains_key(&step.component.name));
             }
-            Step::Finish { version, license_keys } => {
+            Step::Finish { version, license_keys, .. } => {
                 let version = version.to_string();
                 self.module(&version, true);
                 self.snapshot.release_keys = Observed::Value(Some(license_keys.clone()));

@@ -11,7 +11,7 @@ use cluster::{ApiServer as _, CallError, ListQuery};
 use serde_json::Value;
 
 /// Label of the Deployment that says the operator's version.
-const VERSION_LABEL: &str = "app.kubernetes.io/version";
+pub(super) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 
 /// What the platform has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,7 +80,8 @@ impl Present {
     }
 }
 
-async fn list<K>(connection: &Connection) -> Result<Vec<K>, Failure>
+/// Every object of a kind; none where it is not served yet.
+pub(super) async fn list<K>(connection: &Connection) -> Result<Vec<K>, Failure>
 where
     K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
 {
@@ -96,6 +97,16 @@ where
             .map_err(|e| failed(CallError::Unexpected(api::text::line(&e.to_string(), 256))))
     };
     all.into_iter().map(parse).collect()
+}
+
+/// Whether a cluster has a version already and is not on its way to another.
+pub(super) fn stays_at(shadows: &[ClusterVersionShadow], cluster: &str, version: &Version) -> bool {
+    let of_cluster = shadows.iter().find(|s| s.metadata.name.as_deref() == Some(cluster));
+    let Some(status) = of_cluster.and_then(|shadow| shadow.status.as_ref()) else { return false };
+    let is = |found: &Option<VersionImage>| {
+        found.as_ref().is_some_and(|found| found.version == version.to_string())
+    };
+    is(&status.current) && (status.desired.is_none() || is(&status.desired))
 }
 
 /// The operator's Deployment.
@@ -156,22 +167,22 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
                 format!("use a core package of {running} or later"),
             );
         }
-        let is_another = operator.digest.as_ref() != Some(&arriving.operator);
-        let stuck = present.in_flight.iter().find(|(_, under_way)| {
-            !arriving.partial.iter().any(|partial| partial.to_string() == *under_way)
-        });
-        if let (true, Some((cluster, under_way))) = (is_another, stuck) {
-            let (cluster, under_way) =
-                (api::text::line(cluster, 64), api::text::line(under_way, 64));
-            return refused(
-                format!(
-                    "cluster {cluster} is on its way to {under_way}, and {version} does not take over from there; nothing was changed"
-                ),
-                format!(
+    }
+    if let Some((cluster, under_way)) = stuck(present, arriving) {
+        let (cluster, under_way) = (api::text::line(cluster, 64), api::text::line(under_way, 64));
+        return refused(
+            format!(
+                "cluster {cluster} is on its way to {under_way}, and {version} does not take over from there; nothing was changed"
+            ),
+            match present.operator {
+                Some(_) => format!(
                     "wait until it is there: ac adm upgrade status --cluster={cluster} --watch"
                 ),
-            );
-        }
+                None => format!(
+                    "its operator is gone; deploy it again from the core package of {under_way}"
+                ),
+            },
+        );
     }
     let name = product_manifest(version);
     let Some(published) = present.published.iter().find(|p| p.name == name) else { return Ok(()) };
@@ -190,6 +201,19 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
         );
     }
     Ok(())
+}
+
+/// The upgrade in flight that another operator than that of this package drives, or drove where its
+/// Deployment is gone.
+fn stuck<'a>(present: &'a Present, arriving: &Arriving) -> Option<&'a (String, String)> {
+    let takes_over = |under_way: &String| match &present.operator {
+        Some(operator) => operator.digest.as_ref() == Some(&arriving.operator),
+        None => *under_way == arriving.version.to_string(),
+    };
+    let is_partial =
+        |under_way: &String| arriving.partial.iter().any(|p| p.to_string() == *under_way);
+    let mut all = present.in_flight.iter();
+    all.find(|(_, under_way)| !takes_over(under_way) && !is_partial(under_way))
 }
 
 #[cfg(test)]
@@ -244,6 +268,16 @@ mod tests {
         judge(&present("4.2.2", b"old", &["4.2.2"]), &way_out).unwrap();
         let two = present("4.2.2", b"old", &["4.2.2", "4.2.1"]);
         assert!(refusal(&two, &way_out).contains("4.2.1"));
+    }
+
+    #[test]
+    fn in_flight_a_lost_operator_comes_back_from_its_own_package_only() {
+        let gone = |version: &str| Present { operator: None, ..present("", b"", &[version]) };
+        judge(&gone("4.3.0"), &arriving()).unwrap();
+        let text = refusal(&gone("4.2.2"), &arriving());
+        assert!(text.contains("on its way to 4.2.2"), "{text}");
+        let way_out = Arriving { partial: vec!["4.2.2".parse().unwrap()], ..arriving() };
+        judge(&gone("4.2.2"), &way_out).unwrap();
     }
 
     #[test]

@@ -3,18 +3,11 @@
 
 use super::Arriving;
 use crate::failure::Failure;
-use api::Digest;
 use api::names::CVO;
-use artifacts::package::{Package, PackageError};
+use artifacts::package::{DEPLOY, Package, PackageError};
 use serde_json::Value;
-use std::fs;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Folder of the files, below the package.
-const FOLDER: &str = "deploy";
-/// The sums of the package's files.
-const SUMS: &str = "SHA256SUMS";
 /// Largest file, in bytes.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 /// Most files.
@@ -42,10 +35,14 @@ impl File {
 /// # Errors
 /// When a file is missing, changed, no YAML, or has a placeholder that nobody fills.
 pub(super) fn read(package: &Package, arriving: &Arriving) -> Result<Vec<File>, Failure> {
-    let folder = package.folder().join(FOLDER);
+    let folder = package.folder().join(DEPLOY);
     let mut files = Vec::new();
-    for path in paths(&folder)? {
-        let bytes = checked(package.folder(), &path)?;
+    for name in package.listed_in(DEPLOY).filter(|name| name.ends_with(".yaml")) {
+        if files.len() == COUNT_LIMIT {
+            return Err(rule(&folder, format!("it holds more than {COUNT_LIMIT} files")));
+        }
+        let path = package.folder().join(name);
+        let bytes = package.read_listed(name, FILE_LIMIT)?;
         let refused = |reason: String| rule(&path, reason);
         let text = std::str::from_utf8(&bytes).map_err(|e| refused(e.to_string()))?;
         let documents: Vec<Value> = serde_saphyr::from_multiple(text)
@@ -66,59 +63,6 @@ pub(super) fn read(package: &Package, arriving: &Arriving) -> Result<Vec<File>, 
 
 fn rule(path: &Path, reason: String) -> Failure {
     Failure::Package(PackageError::Rule { path: path.to_owned(), reason })
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    let path = path.to_owned();
-    move |source| {
-        Failure::Package(match source.kind() {
-            std::io::ErrorKind::NotFound => PackageError::Missing(path),
-            _ => PackageError::Io { path, source },
-        })
-    }
-}
-
-fn paths(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io(folder))? {
-        let path = entry.map_err(io(folder))?.path();
-        if path.extension().is_some_and(|e| e == "yaml") {
-            paths.push(path);
-        }
-        if paths.len() > COUNT_LIMIT {
-            return Err(rule(folder, format!("it holds more than {COUNT_LIMIT} files")));
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// The bytes of a file, which are those that the package was made with.
-fn checked(package: &Path, path: &Path) -> Result<Vec<u8>, Failure> {
-    let read = |path: &Path| {
-        let mut bytes = Vec::new();
-        let file = fs::File::open(path).map_err(io(path))?;
-        file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(io(path))?;
-        if bytes.len() as u64 > FILE_LIMIT {
-            return Err(rule(path, format!("it is longer than {FILE_LIMIT} bytes")));
-        }
-        Ok(bytes)
-    };
-    let sums = read(&package.join(SUMS))?;
-    let sums = String::from_utf8_lossy(&sums);
-    let bytes = read(path)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let listed = sums.lines().find_map(|line| {
-        let (hex, listed) = line.split_once("  ")?;
-        (listed == format!("{FOLDER}/{name}")).then_some(hex)
-    });
-    match listed {
-        None => Err(rule(path, format!("{SUMS} does not name it"))),
-        Some(hex) if hex != Digest::of(&bytes).hex() => {
-            Err(Failure::Package(PackageError::Changed { path: path.to_owned() }))
-        }
-        Some(_) => Ok(bytes),
-    }
 }
 
 /// Fills the placeholders in every text of an object; texts of foreign origin stay texts.
@@ -145,6 +89,7 @@ fn fill(value: &mut Value, arriving: &Arriving) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::Digest;
     use serde_json::json;
 
     fn arriving() -> Arriving {
@@ -170,23 +115,5 @@ mod tests {
         assert_eq!(object, expected);
         let mut odd = json!({ "a": "${OTHER}" });
         assert!(fill(&mut odd, &arriving()).unwrap_err().contains("${OTHER}"));
-    }
-
-    #[test]
-    fn a_file_that_was_changed_or_added_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FOLDER).join("00.yaml");
-        fs::create_dir(path.parent().unwrap()).unwrap();
-        fs::write(&path, "a: 1\n").unwrap();
-        let sums = |hex: &str| {
-            fs::write(folder.path().join(SUMS), format!("{hex}  deploy/00.yaml\n")).unwrap();
-        };
-        sums(Digest::of(b"a: 1\n").hex());
-        assert_eq!(checked(folder.path(), &path).unwrap(), b"a: 1\n");
-        sums(Digest::of(b"a: 2\n").hex());
-        let changed = checked(folder.path(), &path).unwrap_err().to_string();
-        assert!(changed.contains("00.yaml was cut or changed"), "{changed}");
-        fs::write(folder.path().join(SUMS), "").unwrap();
-        assert!(checked(folder.path(), &path).unwrap_err().to_string().contains("does not name"));
     }
 }

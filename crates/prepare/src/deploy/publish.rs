@@ -32,17 +32,16 @@ pub(super) async fn publish(
     let found = patiently(|| server.get(&reference)).await;
     let found = found.map_err(connection.failed(format!("read ProductManifest {name}")))?;
     if let Some(found) = found {
-        let has_image = found.pointer("/spec/image").is_some_and(Value::is_string);
+        let image = arriving.product_image();
+        let names_it = found.pointer("/spec/image").and_then(Value::as_str) == Some(&image);
         let parsed: Result<ProductManifest, _> = serde_json::from_value(found);
         let parsed =
             parsed.map_err(|e| CallError::Unexpected(api::text::line(&e.to_string(), 256)));
         let parsed = parsed.map_err(connection.failed(format!("read ProductManifest {name}")))?;
         let published = vec![Published::of(parsed)];
-        let is_whole = has_image && published[0].digest.as_ref() == Some(&arriving.product);
         guard::judge(&guard::Present { published, ..guard::Present::default() }, arriving)?;
-        if is_whole {
-            return printer
-                .say(&format!("{name} is published already: {}", arriving.product_image()));
+        if names_it {
+            return printer.say(&format!("{name} is published already: {image}"));
         }
     }
     let spec = ProductManifestSpec {

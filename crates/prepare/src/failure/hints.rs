@@ -1,18 +1,27 @@
 //! What the user does about a failure: the next command, one line each.
 
 use super::Failure;
+use api::failure::Failed;
 use api::names::{CA_KEY, NAMESPACE, REGISTRY_ADMIN};
-use artifacts::package::PackageError;
+use artifacts::package::{PackageError, UntrustedError};
 use artifacts::registry::RegistryError;
 use cluster::CallError;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
 
-/// The words of every system for a full disk.
+/// The words of every system for a full disk, in lower case.
 const FULL: &str = "no space left";
 
-impl Failure {
-    /// What to do, one line each.
-    #[must_use]
-    pub fn hints(&self) -> Vec<String> {
+impl Failed for Failure {
+    fn output(&self) -> Option<&std::io::Error> {
+        if let Self::Output(error) = self { Some(error) } else { None }
+    }
+
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage { .. })
+    }
+
+    fn hints(&self, _program: &str) -> Vec<String> {
         let one = |text: &str| vec![text.to_owned()];
         match self {
             Self::Usage { hint, .. } => vec![hint.clone()],
@@ -21,13 +30,14 @@ impl Failure {
                 Some(pid) => format!("wait until it ends; look at it with: ps -fp {pid}"),
                 None => "wait until it ends, then run the same command again".to_owned(),
             }],
-            Self::Lock { source, .. } => one(if source.kind() == std::io::ErrorKind::StorageFull {
-                "the disk of the package's folder is full: free some space, then run the same command again"
-            } else {
-                "run it as a user who may write to the folder of the package"
-            }),
+            Self::Lock { path, source } => vec![lock(path, source)],
             Self::NoPackage => one("run upgrade.sh in the folder of the extracted core package"),
-            Self::Package(error) => package(error),
+            Self::Package(error) | Self::Untrusted(UntrustedError::Package(error)) => {
+                package(error)
+            }
+            Self::Untrusted(UntrustedError::Image { source } | UntrustedError::Sums { source }) => {
+                vec![source.remedy()]
+            }
             Self::Plan(_) => one("see that the files in plugins/ are readable, or take them away"),
             Self::File { .. } => one("name another file, or make this one readable"),
             Self::Undecided(_) => one("name the registry: bash upgrade.sh --registry HOST:PORT"),
@@ -45,8 +55,24 @@ impl Failure {
             Self::Missing { .. } => one(
                 "send them first: bash upgrade.sh --only-sync-image; or skip this check with --skip-check-artifacts",
             ),
-            Self::Output(_) => Vec::new(),
+            Self::Output(_) => one(api::text::OUTPUT_HINT),
         }
+    }
+}
+
+fn lock(path: &Path, error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull => {
+            let folder = path.parent().unwrap_or(path).display();
+            format!(
+                "the disk of {folder} is full: free some space there, then run the same command again"
+            )
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
+            "copy the package to a folder that can be written to, and run upgrade.sh there"
+                .to_owned()
+        }
+        _ => "run it as a user who may write to the folder of the package".to_owned(),
     }
 }
 
@@ -114,10 +140,8 @@ pub(crate) fn registry(error: &RegistryError) -> Vec<String> {
             "use an account that may push: --username and --password-stdin".to_owned()
         }
         RegistryError::Settings(_) => ca,
-        RegistryError::Unavailable { words, .. } | RegistryError::Refused { words, .. }
-            if words.to_lowercase().contains(FULL) =>
-        {
-            "the disk of the registry is full: free some space there, then run the same command again".to_owned()
+        error if error.is_full() => {
+            "the registry has no room: free some space there, then run the same command again".to_owned()
         }
         RegistryError::Unavailable { words, .. } if words.to_lowercase().contains("certificate") => ca,
         RegistryError::Unavailable { registry, .. } => format!(

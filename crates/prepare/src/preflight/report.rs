@@ -1,6 +1,7 @@
 //! How a preflight is printed: Summary, Checks, what clears the failed ones, what is switched off.
 //! Must not judge.
 
+use api::config::EDIT_SETTINGS;
 use api::names::{CVO_CONFIG, NAMESPACE};
 use api::objects::{Check, Preflight};
 use api::{CheckName, CheckState};
@@ -24,6 +25,9 @@ pub(super) fn text(snapshot: &Snapshot, result: &Preflight) -> String {
     line(&mut out, &format!("Disabled by {NAMESPACE}/{CVO_CONFIG}: {disabled}"));
     for problem in &config.problems {
         line(&mut out, &format!("Problem in {NAMESPACE}/{CVO_CONFIG}: {problem}"));
+    }
+    if !config.problems.is_empty() && snapshot.cvo_config.value().is_some() {
+        line(&mut out, &format!("  fix: {EDIT_SETTINGS}"));
     }
     out
 }
@@ -51,6 +55,9 @@ fn summary(snapshot: &Snapshot, result: &Preflight) -> Vec<(&'static str, String
         ("Desired image", result.image.clone()),
         ("Observed at", observed),
     ];
+    if let Some(signature) = &result.signature {
+        rows.push(("Signature", signature.words()));
+    }
     if matches!(snapshot.release_keys, Observed::Value(None) | Observed::KindAbsent) {
         let why = "of this package (the installed release has recorded none)";
         rows.push(("Licence keys", why.to_owned()));

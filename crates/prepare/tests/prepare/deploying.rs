@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use api::names::{CVO, NAMESPACE};
+use api::names::{CVO, NAMESPACE, PULL_SECRET};
+use sandbox::TestRegistry;
 use sandbox::process::run;
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ async fn walk(stage: &Stage) {
     // A platform that has nothing of ours: sync and deploy in one.
     let first = stage.upgrade(&older, &[]).await;
     assert_eq!(first.code, 0, "{first:?}");
-    assert!(first.out.contains("Synchronised 4 artifacts: 4 uploaded"));
+    assert!(first.out.contains("Synchronised 5 artifacts: 5 uploaded"));
     // What the read-only phases are measured by sees the writes of this one.
     assert!(stage.changes().contains(&"patch productmanifests".to_owned()));
     assert!(first.out.contains("Operator 4.2.1 leads: Pod cluster-version-operator-"));
@@ -83,20 +84,71 @@ async fn walk(stage: &Stage) {
     let before = versions(stage).await;
     let again = stage.upgrade(&older, &["--skip-sync-image"]).await;
     assert_eq!(again.code, 0, "{again:?}");
-    assert!(again.out.contains("Checked 4 artifacts: all are in"));
+    assert!(again.out.contains("Checked 5 artifacts: all are in"));
     assert!(again.out.contains("0 created, 0 changed, "), "{}", again.out);
     assert!(again.out.contains("v4.2.1 is published already"));
     assert_eq!(versions(stage).await, before);
 
-    // A newer one takes over; after that the older one is refused.
-    let second = stage.upgrade(&newer, &[]).await;
-    assert_eq!(second.code, 0, "{second:?}");
-    assert!(second.out.contains("Published v4.3.0"));
+    // A newer one takes over, from two hosts at once; after that the older one is refused.
+    let elsewhere = packages("4.3.0 on another host", Contents::default());
+    let (second, other) = tokio::join!(stage.upgrade(&newer, &[]), stage.upgrade(&elsewhere, &[]));
+    for host in [&second, &other] {
+        assert_eq!(host.code, 0, "{second:?}\n{other:?}");
+        let published = ["Published v4.3.0", "v4.3.0 is published already"];
+        assert!(published.iter().any(|said| host.out.contains(said)), "{host:?}");
+    }
     let lower = stage.upgrade(&older, &["--skip-sync-image"]).await;
     assert_eq!(lower.code, 1);
     assert!(lower.err.contains("lower than the running one, 4.3.0"), "{}", lower.err);
+    past_rights(stage, &newer).await;
     in_flight(stage, &newer).await;
     unable(stage).await;
+}
+
+/// A ClusterRole with which a release comes, and its binding.
+fn rights(version: &str) -> [Value; 2] {
+    let group = "rbac.authorization.k8s.io";
+    let name = format!("acp:{CVO}:v{version}");
+    let metadata = json!({
+        "name": name,
+        "labels": {
+            "app.kubernetes.io/name": CVO, "app.kubernetes.io/part-of": "acp",
+            "app.kubernetes.io/version": version,
+        },
+    });
+    let of = |kind: &str| json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": metadata });
+    let mut binding = of("ClusterRoleBinding");
+    binding["roleRef"] = json!({ "apiGroup": group, "kind": "ClusterRole", "name": name });
+    [of("ClusterRole"), binding]
+}
+
+/// Once every cluster is past a release, the operator has no rights for it any more.
+async fn past_rights(stage: &Stage, newer: &std::path::Path) {
+    let of_releases = async || {
+        let kinds = "clusterrole,clusterrolebinding";
+        let names = jsonpath(stage, kinds, "{.items[*].metadata.name}").await;
+        names.split(' ').filter(|name| name.contains(":v4.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    stage.apply(&[rights("4.2.1"), rights("4.3.0"), rights("4.4.0")].concat()).await;
+    // Something else installed it: nobody recorded whom it trusts.
+    let at = |version: &str| {
+        json!({
+            "apiVersion": "product.alauda.io/v1alpha1", "kind": "ClusterVersionShadow",
+            "metadata": { "name": "global", "namespace": NAMESPACE }, "spec": {},
+            "status": { "revision": 1, "current": { "version": version, "image": "" } },
+        })
+    };
+    for (version, gone) in [("4.2.1", 0), ("4.3.0", 2)] {
+        stage.apply(&[at(version)]).await;
+        let before = of_releases().await;
+        let again = stage.upgrade(newer, &["--skip-sync-image"]).await;
+        assert_eq!(again.code, 0, "{again:?}");
+        let after = of_releases().await;
+        assert_eq!(after.len() + gone, before.len(), "at {version}: {before:?}, {after:?}");
+        let said = again.out.contains("Took away rights for releases below 4.3.0");
+        assert_eq!(said, gone > 0, "{}", again.out);
+    }
+    assert!(!of_releases().await.iter().any(|name| name.ends_with("v4.2.1")));
 }
 
 /// While an upgrade is in flight the operator stays, unless the release takes over from there.
@@ -156,6 +208,71 @@ async fn deploy_comes_again_and_refuses_what_it_must() {
     let stage = Stage::new(true).await;
     tokio::select! {
         () = walk(&stage) => {}
+        () = lead(&stage) => unreachable!("it never returns"),
+    }
+}
+
+/// The account with which Pods pull from an external registry.
+fn pull_secret(registry: &TestRegistry) -> Value {
+    let pull = &registry.credentials().pull;
+    let entry = json!({ "username": pull.name, "password": pull.password });
+    let accounts = json!({ "auths": { registry.address(): entry } }).to_string();
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": { "name": PULL_SECRET, "namespace": NAMESPACE },
+        "stringData": { ".dockerconfigjson": accounts },
+    })
+}
+
+async fn without_sync(stage: &Stage) {
+    let registry = registry(&stage.folder.path().join("registry")).await;
+    stage.platform(&registry, "4.2.1").await;
+    let base = Stage::product_base(registry.address(), true, "4.2.1");
+    stage.apply(&[base, pull_secret(&registry)]).await;
+    let packages =
+        |name: &str, contents: Contents| package(&stage.folder.path().join(name), &contents);
+    let older =
+        packages("4.2.1", Contents { version: "4.2.1", operator: 2, ..Contents::default() });
+    let newer = packages("4.3.0", Contents::default());
+    let asked = || registry.access_log().unwrap();
+
+    // An external registry that has nothing: the sync is skipped, the check is not.
+    let missing = stage.upgrade(&older, &[]).await;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.out.contains("Sync:     skipped (external registry"), "{missing:?}");
+    assert!(missing.err.contains("error: 5 of 5 artifacts are not in"), "{missing:?}");
+    assert_eq!(stage.changes(), Vec::<String>::new());
+
+    // Whoever skips the check as well goes on to deploy, and the registry is not asked.
+    let before = asked().len();
+    let flags = ["--skip-sync-image", "--skip-check-artifacts"];
+    let unchecked = stage.upgrade(&older, &flags).await;
+    assert_eq!(unchecked.code, 0, "{unchecked:?}");
+    assert!(unchecked.out.contains("Sync:     skipped (--skip-sync-image)"), "{unchecked:?}");
+    assert!(!unchecked.out.contains("Checked "), "{unchecked:?}");
+    let published = format!("Published v4.2.1: {}/acp/product-image@sha256:", registry.address());
+    assert!(unchecked.out.contains(&published), "{unchecked:?}");
+    assert_eq!(asked().len(), before);
+
+    // An administrator brings them; a bare run then checks that they are there, and deploys.
+    let named = format!("--registry={}", registry.address());
+    let brought = stage.upgrade(&newer, &["--only-sync-image", &named]).await;
+    assert!(brought.code == 0 && brought.out.contains("5 uploaded"), "{brought:?}");
+    let before = asked().len();
+    let bare = stage.upgrade(&newer, &[]).await;
+    assert_eq!(bare.code, 0, "{bare:?}");
+    assert!(bare.out.contains("Sync:     skipped (external registry"), "{bare:?}");
+    assert!(bare.out.contains("Deploy:   yes\n"), "{bare:?}");
+    assert!(bare.out.contains("Checked 5 artifacts: all are in"), "{bare:?}");
+    assert!(bare.out.contains("Published v4.3.0"), "{bare:?}");
+    assert!(asked()[before..].iter().all(|request| !request.writes()), "nothing was sent");
+}
+
+#[tokio::test]
+async fn deploy_follows_a_sync_that_is_skipped() {
+    let stage = Stage::new(true).await;
+    tokio::select! {
+        () = without_sync(&stage) => {}
         () = lead(&stage) => unreachable!("it never returns"),
     }
 }

@@ -2,9 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod built;
+mod canaries;
 mod deploying;
+mod full;
+mod held;
+mod killed;
+mod link;
 mod packages;
 mod preflighting;
 mod process;
+mod readonly;
+mod refusing;
 mod stage;
 mod syncing;
+mod trusting;

@@ -13,6 +13,7 @@ use sandbox::toolchain::{KubernetesVersion, Tool, Toolchain};
 use sandbox::{ControlPlane, Narrator, TestRegistry, default_cache};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,14 +37,36 @@ pub(crate) async fn upgrade(
     variables: &[(&str, &str)],
     input: &str,
 ) -> Ended {
-    let mut bash = command("bash", ["upgrade.sh"]);
-    bash.args(flags).current_dir(package).kill_on_drop(true);
-    bash.env_remove("KUBECONFIG").env_remove("SKIP_SYNC_IMAGE");
-    bash.env("KUBECONFIG", "no-such-file").envs(variables.iter().copied());
-    bash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = bash.spawn().unwrap();
+    let bash = command("bash", ["upgrade.sh"]);
+    ended(started(bash, package, flags, variables, input).await, flags).await
+}
+
+/// A script that ends with `upgrade.sh "$@"`, among mounts that nobody else sees: they end with the
+/// last process in there, whatever ends it.
+pub(crate) async fn upgrade_by(script: &str, package: &Path, flags: &[&str]) -> Ended {
+    let apart = ["--mount", "--propagation=private", "bash", "-ec", script, "upgrade.sh"];
+    ended(started(command("unshare", apart), package, flags, &[], "").await, flags).await
+}
+
+/// Starts a run; it is killed when the value is dropped.
+pub(crate) async fn started(
+    mut command: Command,
+    package: &Path,
+    flags: &[&str],
+    variables: &[(&str, &str)],
+    input: &str,
+) -> Child {
+    command.args(flags).current_dir(package).kill_on_drop(true);
+    command.env_remove("KUBECONFIG").env_remove("SKIP_SYNC_IMAGE");
+    command.env("KUBECONFIG", "no-such-file").envs(variables.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     // A run that ends early leaves its input unread.
     let _unread = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+    child
+}
+
+async fn ended(child: Child, flags: &[&str]) -> Ended {
     let ended = tokio::time::timeout(3 * MINUTE, child.wait_with_output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let ended = Ended {
@@ -62,10 +85,26 @@ fn toolchain() -> Toolchain {
     Toolchain::new(&cache.unwrap(), Narrator::stderr())
 }
 
+/// The program of a registry.
+pub(crate) async fn registry_program() -> PathBuf {
+    toolchain().build(&Tool::registry()).await.unwrap()
+}
+
 /// A registry of one's own.
 pub(crate) async fn registry(folder: &Path) -> TestRegistry {
-    let program = toolchain().build(&Tool::registry()).await.unwrap();
-    TestRegistry::start(&program, folder).await.unwrap()
+    TestRegistry::start(&registry_program().await, folder).await.unwrap()
+}
+
+/// The flags of a sync that needs no cluster.
+pub(crate) fn sync_flags(registry: &TestRegistry, address: &str) -> Vec<String> {
+    let push = &registry.credentials().push;
+    vec![
+        "--only-sync-image".to_owned(),
+        format!("--registry={address}"),
+        format!("--registry-ca={}", registry.authority().display()),
+        format!("--username={}", push.name),
+        format!("--password={}", push.password),
+    ]
 }
 
 /// A cluster.

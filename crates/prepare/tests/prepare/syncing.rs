@@ -1,10 +1,36 @@
 //! Sync and the registry rules on a real cluster's objects and a real registry.
 
-use api::names::NAMESPACE;
+use api::names::{GLOBAL, NAMESPACE};
+use sandbox::TestRegistry;
 use serde_json::json;
 
 use crate::packages::{Contents, package};
 use crate::stage::{Stage, registry, upgrade};
+
+/// A plugin package that an administrator adds: it has its own sums.
+fn added_plugin(work: &std::path::Path) -> Vec<u8> {
+    let folder = work.join("plugin");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("plugin.yaml"), "name: another\n").unwrap();
+    artifacts::build::package::write_sums(&folder).unwrap();
+    let tree = artifacts::build::Tree::folder("another-1.0.0", &folder).unwrap();
+    artifacts::build::tgz(&tree).unwrap()
+}
+
+/// Takes the VIP away; the platform says another name of this machine.
+async fn without_a_vip(stage: &Stage, registry: &TestRegistry) {
+    let cluster = json!({
+        "apiVersion": "platform.tkestack.io/v1", "kind": "Cluster",
+        "metadata": { "name": GLOBAL }, "spec": { "type": "Baremetal" },
+        "status": { "phase": "Running", "addresses": [
+            { "type": "Real", "host": "10.255.255.1", "port": 6443 },
+        ] },
+    });
+    let (_, port) = registry.address().rsplit_once(':').unwrap();
+    let mut base = Stage::product_base(&format!("registry.local:{port}"), false, "4.2.1");
+    base["spec"]["platformURL"] = json!("https://localhost:8443/console");
+    stage.apply(&[cluster, base]).await;
+}
 
 #[tokio::test]
 async fn the_registry_rules_hold_on_a_platform() {
@@ -21,12 +47,20 @@ async fn the_registry_rules_hold_on_a_platform() {
     let first = format!("Registry: 127.0.0.1:{port} (built-in, from the global VIP)");
     assert!(built_in.out.contains(&first));
     assert!(built_in.out.contains("Deploy:   no (--only-sync-image)"));
-    assert!(built_in.out.contains("Synchronised 4 artifacts: 4 uploaded"));
+    assert!(built_in.out.contains("Synchronised 5 artifacts: 5 uploaded"));
     let sent = pushes();
     assert!(sent > 0);
     let again = stage.upgrade(&folder, &["--only-sync-image=true"]).await;
-    assert!(again.out.contains("0 uploaded (0 B), 4 unchanged, 0 failed"));
+    assert!(again.out.contains("0 uploaded (0 B), 5 unchanged, 0 failed"));
     assert_eq!(pushes(), sent, "a second run sends nothing");
+
+    // Without a VIP: the host of the platform's own address, with the registry's port.
+    without_a_vip(&stage, &registry).await;
+    let of_url = stage.upgrade(&folder, &["--only-sync-image"]).await;
+    let host =
+        format!("localhost:{port} (built-in, from the host of ProductBase.spec.platformURL)");
+    assert!(of_url.out.contains(&format!("Registry: {host}")), "{of_url:?}");
+    assert!(of_url.code == 0 && of_url.out.contains("5 unchanged, 0 failed"), "{of_url:?}");
 
     // External: nothing is sent, and it is said why.
     let external = |address: &str| vec![Stage::product_base(address, true, "4.2.1")];
@@ -41,7 +75,7 @@ async fn the_registry_rules_hold_on_a_platform() {
     let named = format!("--registry={}", registry.address());
     let sent = stage.upgrade(&folder, &["--only-sync-image", &named, &ca]).await;
     assert!(sent.code == 0 && sent.out.contains("(given by --registry)"));
-    assert!(sent.out.contains("4 unchanged"));
+    assert!(sent.out.contains("5 unchanged"));
     let flags = ["--only-sync-image", &named, &ca];
     let kept = stage.upgrade_with(&folder, &flags, &[("SKIP_SYNC_IMAGE", "true")]).await;
     assert!(kept.code == 0 && kept.out.contains("skipped (SKIP_SYNC_IMAGE=true"));
@@ -81,7 +115,7 @@ async fn with_registry_and_account_no_cluster_is_needed() {
     let account = ["--username", &push.name, "--password-stdin"];
     let with_account = [&flags[..], &account].concat();
     let sent = upgrade(&package, &with_account, &[], &format!("{}\n", push.password)).await;
-    assert!(sent.code == 0 && sent.out.contains("4 uploaded"), "{sent:?}");
+    assert!(sent.code == 0 && sent.out.contains("5 uploaded"), "{sent:?}");
 
     // The same account in a file.
     let accounts = package.join("accounts.json");
@@ -90,7 +124,7 @@ async fn with_registry_and_account_no_cluster_is_needed() {
     std::fs::write(&accounts, text).unwrap();
     let in_file = [&flags[..], &["--authfile", "accounts.json"]].concat();
     let again = upgrade(&package, &in_file, &[], "").await;
-    assert!(again.code == 0 && again.out.contains("4 unchanged"), "{again:?}");
+    assert!(again.code == 0 && again.out.contains("5 unchanged"), "{again:?}");
 
     let wrong = upgrade(&package, &with_account, &[], "wr0ng-word\n").await;
     assert!(wrong.code == 1 && wrong.err.contains("(401)"), "{wrong:?}");
@@ -100,7 +134,7 @@ async fn with_registry_and_account_no_cluster_is_needed() {
     let pull = &registry.credentials().pull;
     let other = [&flags[..], &["--username", &pull.name, "--password-stdin"]].concat();
     let tag = package.join("plugins/another-1.0.0.tgz");
-    std::fs::write(tag, "a plugin that an administrator added").unwrap();
+    std::fs::write(tag, added_plugin(folder.path())).unwrap();
     let denied = upgrade(&package, &other, &[], &pull.password).await;
     assert!(denied.code == 1 && denied.err.contains("account that may push"), "{denied:?}");
     assert!(denied.err.contains("failed: acp/plugins/another-1.0.0"), "{denied:?}");
@@ -148,7 +182,7 @@ async fn missing_artifacts_are_listed_and_nothing_is_published() {
     ] {
         assert!(missing.err.contains(&format!("missing: {name}")), "{name}");
     }
-    assert!(missing.err.contains("error: 4 of 4 artifacts are not in"));
+    assert!(missing.err.contains("error: 5 of 5 artifacts are not in"));
     assert!(missing.err.contains("--only-sync-image"));
     assert_eq!(stage.changes(), Vec::<String>::new());
 

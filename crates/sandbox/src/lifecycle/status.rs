@@ -44,7 +44,7 @@ impl fmt::Display for Status {
         for cluster in &self.clusters {
             let ClusterStatus { name, kubernetes, address, running, .. } = cluster;
             writeln!(formatter, "{name:<12} {:<8} {kubernetes:<9} {address}", said(*running))?;
-            writeln!(formatter, "{:12} KUBECONFIG={}", "", cluster.kubeconfig.display())?;
+            writeln!(formatter, "{:12} export KUBECONFIG={}", "", cluster.kubeconfig.display())?;
         }
         writeln!(
             formatter,
@@ -53,6 +53,6 @@ impl fmt::Display for Status {
             said(self.registry_running),
             self.registry
         )?;
-        writeln!(formatter, "{:<12} PATH={}:$PATH", "programs", self.bin.display())
+        writeln!(formatter, "{:<12} export PATH={}:$PATH", "programs", self.bin.display())
     }
 }

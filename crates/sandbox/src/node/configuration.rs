@@ -10,13 +10,21 @@ pub(super) const PAUSE_TAG: &str = "sandbox";
 pub(super) const ETCD_TAG: &str = "sandbox";
 
 /// What the API server's audit log holds: one line for every request that was answered.
-pub(super) const AUDIT_POLICY: &str = "\
+pub(super) fn audit_policy() -> String {
+    let cvsh = api::objects::object_ref::<api::objects::ClusterVersionShadow>("", "");
+    let group = cvsh.api_version.split('/').next().unwrap_or_default();
+    format!(
+        "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: Request
+  resources: [{{group: {group}, resources: [clusterversionshadows/status]}}]
 - level: Metadata
-";
+"
+    )
+}
 
 /// The container network: a point-to-point link for each Pod, so that every packet passes the
 /// node's own address translation (a bridge would need a kernel module for Pod to Service to Pod).

@@ -16,6 +16,8 @@ pub struct TestRegistry {
     folder: Folder,
     program: PathBuf,
     address: String,
+    /// Where the server listens: there, or behind whatever took its place.
+    listens: String,
     authority: PathBuf,
     credentials: Credentials,
     server: Option<Companion>,
@@ -31,6 +33,7 @@ impl TestRegistry {
         let mut registry = Self {
             folder,
             program: program.to_owned(),
+            listens: address.clone(),
             address,
             authority: identity.authority,
             credentials,
@@ -60,6 +63,19 @@ impl TestRegistry {
         read_access_log(&self.folder.access_log())
     }
 
+    /// Moves the server to another address, which is given back, so that a proxy can stand at the
+    /// registry's own.
+    pub async fn move_behind(&mut self) -> Result<String> {
+        self.cut();
+        let behind = format!("127.0.0.1:{}", free_port()?);
+        let path = self.folder.0.join("settings.json");
+        let settings = std::fs::read_to_string(&path)?.replace(&self.listens, &behind);
+        std::fs::write(&path, settings)?;
+        self.listens.clone_from(&behind);
+        self.resume().await?;
+        Ok(behind)
+    }
+
     /// Kills the server, as an outage; the address stays this registry's.
     pub fn cut(&mut self) {
         self.server = None;
@@ -70,7 +86,7 @@ impl TestRegistry {
         let settings = self.folder.0.join("settings.json");
         let arguments = ["--config".to_owned(), text(&settings)?.to_owned()];
         self.server = Some(Companion::start(&self.program, &arguments, &self.folder.log())?);
-        let address = self.address.clone();
+        let address = self.listens.clone();
         let limit = Duration::from_secs(20);
         wait_until("the registry to listen", limit, || listens(address.clone()))
             .await

@@ -104,6 +104,17 @@ impl Tool {
         Self { name: name.to_owned(), source, stamps: Vec::new() }
     }
 
+    /// Its name with its version, for people.
+    pub fn title(&self) -> String {
+        let stamped = self.stamps.iter().find(|(variable, _)| variable.ends_with(".gitVersion"));
+        match (&self.source, stamped) {
+            (Source::Published { version, .. }, _) | (_, Some((_, version))) => {
+                format!("{} {version}", self.name)
+            }
+            _ => self.name.clone(),
+        }
+    }
+
     /// Sets a string variable of the program at link time.
     #[must_use]
     pub fn stamped(mut self, variable: &str, value: &str) -> Self {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::pushing::{client, push, reference};
 use sandbox::image::{Contents, Image};
 use sandbox::lifecycle::{GLOBAL, Options, Sandbox};
-use sandbox::network::Network;
 use sandbox::process::{command, run, run_with_input, wait_until};
 use sandbox::{Narrator, default_cache};
 
@@ -18,10 +17,8 @@ fn sandbox() -> Sandbox {
     let cache =
         default_cache(environment("XDG_CACHE_HOME").as_deref(), environment("HOME").as_deref())
             .unwrap();
-    let mut options = Options::new(&cache);
-    options.state = cache.join("sandbox-test");
+    let mut options = Options::of_sandboxes(&cache);
     options.clusters = vec![GLOBAL.to_owned()];
-    options.network = Network { prefix: "10.89.0".to_owned(), tag: "acpt".to_owned() };
     Sandbox::new(options, Narrator::stderr())
 }
 

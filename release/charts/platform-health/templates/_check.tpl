@@ -11,7 +11,7 @@ metadata:
     app.kubernetes.io/part-of: acp
   annotations:
     helm.sh/hook: {{ .hook }}
-    helm.sh/hook-delete-policy: before-hook-creation
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 spec:
   backoffLimit: 1
   activeDeadlineSeconds: 300

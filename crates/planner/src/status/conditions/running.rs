@@ -1,14 +1,14 @@
 //! The rows of an upgrade that runs: what it waits for, and whether a person must act.
 
 use super::{Round, Row, Rows, passed_message, refusal_note};
-use crate::api_time;
+use crate::moment::{lasted, moment, passed_s};
 use crate::plan::{Situation, Step};
 use crate::preflight::{self, Summary};
 use crate::status::StepResult;
-use crate::status::progress::lasted;
 use api::conditions::ConditionReason as R;
 use api::conditions::ConditionStatus::{False, True};
 use api::objects::{Blocker, Phase};
+use api::release::DEFAULT_TIMEOUT_S;
 use api::{StalledReason, Time};
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,19 +16,18 @@ pub(super) fn rows(round: &Round<'_>) -> Rows {
     let version = round.next.desired.as_ref().map_or("", |d| d.version.as_str());
     let from = round.next.current.as_ref().map_or("nothing", |c| c.version.as_str());
     let blockers = blockers(round);
-    let now = api_time(round.snapshot.now);
-    let stalled = match blockers.iter().find(|(_, b)| lasted(b, &now)) {
+    let stalled = match blockers.iter().find(|(_, b)| lasted(b, round.snapshot)) {
         Some((name, blocker)) => {
             let message = if name.is_empty() {
                 blocker.message.clone()
             } else {
                 format!("{name}: {}", blocker.message)
             };
-            Row::stalled(round.snapshot, blocker.reason, &message)
+            Row::stalled_with(blocker.reason, &message, &blocker.remedy)
         }
         None => Row::not_stalled(),
     };
-    let due = blockers.iter().filter(|(_, b)| !lasted(b, &now)).filter_map(|(_, b)| {
+    let due = blockers.iter().filter(|(_, b)| !lasted(b, round.snapshot)).filter_map(|(_, b)| {
         b.since.0.checked_add(SignedDuration::from_secs(b.reason.threshold_s())).ok()
     });
     let note = refusal_note(round.plan);
@@ -66,7 +65,8 @@ fn blockers(round: &Round<'_>) -> Vec<(String, Blocker)> {
     let obstacle = round.plan.obstacle.as_ref().filter(|_| blockers.is_empty());
     let of_cluster = obstacle.cloned().or_else(|| blocked_cluster_step(round));
     if let Some((reason, message)) = of_cluster {
-        blockers.push((String::new(), Blocker { reason, message, since: since(round) }));
+        let remedy = reason.remedy_for(&round.snapshot.cluster);
+        blockers.push((String::new(), Blocker { reason, message, remedy, since: since(round) }));
     }
     blockers
 }
@@ -79,10 +79,22 @@ fn blocked_cluster_step(round: &Round<'_>) -> Option<(StalledReason, String)> {
             matches!(s, Step::BeginModule { .. } | Step::Prune { .. } | Step::Finish { .. })
         })
     };
-    round.outcomes.iter().filter(|o| about_cluster(&o.subject)).find_map(|o| match &o.result {
-        StepResult::Blocked { reason, message } => Some((*reason, message.clone())),
+    let of_cluster = || round.outcomes.iter().filter(|o| about_cluster(&o.subject));
+    let blocked = of_cluster().find_map(|o| match &o.result {
+        StepResult::Blocked { reason, message, .. } => Some((*reason, message.clone())),
         StepResult::Done | StepResult::Waiting(_) => None,
-    })
+    });
+    let is_late = passed_s(&since(round), round.snapshot) > i64::from(DEFAULT_TIMEOUT_S);
+    let late = || {
+        of_cluster().filter(|_| is_late).find_map(|o| match &o.result {
+            StepResult::Waiting(what) => {
+                let message = format!("not done after {DEFAULT_TIMEOUT_S} s: {what}");
+                Some((StalledReason::TimedOut, message))
+            }
+            StepResult::Done | StepResult::Blocked { .. } => None,
+        })
+    };
+    blocked.or_else(late)
 }
 
 /// Since when there was nothing but the cluster's own steps to do: what ended last, else the
@@ -91,7 +103,7 @@ fn since(round: &Round<'_>) -> Time {
     let ended = round.next.stages.iter().filter_map(|s| s.completion_time.as_ref()).map(|t| t.0);
     let begun = round.next.history.first().and_then(|h| h.started_time.as_ref()).map(|t| t.0);
     let since: Option<Timestamp> = ended.chain(begun).max();
-    api_time(since.unwrap_or(round.snapshot.now))
+    since.map_or_else(|| moment(round.snapshot), crate::api_time)
 }
 
 fn waits_for(round: &Round<'_>) -> String {
@@ -125,7 +137,7 @@ fn done_by(step: &Step) -> String {
         Step::BeginModule { .. } => "the cluster is marked as upgrading".to_owned(),
         Step::Apply(apply) => format!("{} is applied", apply.component.name),
         Step::Prune { name, .. } => format!("objects that {name} no longer has are deleted"),
-        Step::Remove { name } => format!("{name} is removed"),
+        Step::Remove { name, .. } => format!("{name} is removed"),
         Step::ReleasePatch { name } => format!("ResourcePatch {name} is let go"),
         Step::ReportPatch { name, .. } => format!("ResourcePatch {name} is reported"),
         Step::ReportDrift(apply) => format!("edits of {} are looked for", apply.component.name),

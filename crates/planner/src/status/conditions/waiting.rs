@@ -3,6 +3,7 @@
 
 use super::{Round, Row, Rows, preflight_row, upkeep_note};
 use crate::api_time;
+use crate::moment::passed_s;
 use crate::plan::earliest;
 use crate::preflight::{self, Summary};
 use api::conditions::ConditionReason as R;
@@ -52,7 +53,7 @@ fn said(check: &Check) -> String {
 fn failed(round: &Round<'_>, ready: Row, stalled: Row) -> Rows {
     let version = round.next.desired.as_ref().map_or("", |d| d.version.as_str());
     let mut message = format!("{version} waits for its preflight; nothing was changed");
-    let note = upkeep_note(round.outcomes);
+    let note = upkeep_note(round);
     if !note.is_empty() {
         message = format!("{message}; {note}");
     }
@@ -84,11 +85,13 @@ fn stalled_by_checks(
         first.map_or_else(String::new, said)
     );
     let all = reason.remedy_for(&round.snapshot.cluster);
-    let remedy = match first.map_or("", |c| c.remedy.as_str()) {
-        "" => all,
+    let own = match first.map_or("", |c| c.remedy.as_str()) {
+        "" => all.clone(),
         own if failed == 1 => own.to_owned(),
         own => format!("{own}; {all}"),
     };
+    // One that is too long to be shown whole stands in the check, and this is how to see it.
+    let remedy = if api::remedy::fits(&own) { own } else { all };
     Row::stalled_with(reason, &message, &remedy)
 }
 
@@ -105,7 +108,7 @@ fn retrying(round: &Round<'_>, ready: Row, why: &str, since: Option<Timestamp>) 
     let now = api_time(round.snapshot.now).0;
     let since = since.unwrap_or(now);
     let limit_s = StalledReason::PreflightUnknown.threshold_s();
-    let overdue = now.duration_since(since).as_secs() >= limit_s;
+    let overdue = passed_s(&api_time(since), round.snapshot) >= limit_s;
     let version = round.next.desired.as_ref().map_or("", |d| d.version.as_str());
     let due = since.checked_add(SignedDuration::from_secs(limit_s)).ok();
     Rows {

