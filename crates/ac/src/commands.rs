@@ -62,7 +62,13 @@ pub(crate) async fn run(
     {
         return verify::offline(flags, printer);
     }
-    let server = ApiServer::connect(&arguments.connection, environment).await?;
+    let connected = ApiServer::connect(&arguments.connection, environment).await;
+    let server = match (connected, &adm) {
+        (Err(failure @ Failure::NoKubeconfig { .. }), Adm::Release(Release::Verify(_))) => {
+            return Err(verify::without_platform(&failure, &environment.program));
+        }
+        (connected, _) => connected?,
+    };
     let mut session = Session { server, environment, printer };
     match adm {
         Adm::Release(Release::ImportManifest(flags)) => {

@@ -196,7 +196,7 @@ impl Failed for Failure {
                 "see what this API server knows: kubectl api-resources --api-group={}; use the {program} of the release that it has",
                 <api::objects::ClusterVersionShadow as kube::Resource>::group(&())
             )],
-            Self::Output(_) => vec![api::text::OUTPUT_HINT.to_owned()],
+            Self::Output(_) => vec![api::failure::OUTPUT_HINT.to_owned()],
             Self::Malformed(_) => vec![format!(
                 "use the {program} of the release that the cluster version operator has; this one is {}",
                 env!("CARGO_PKG_VERSION")

@@ -7,6 +7,9 @@ use std::error::Error;
 
 /// Longest explanation of a failure, in bytes.
 const LIMIT: usize = 4096;
+/// What to do where a program cannot write what it has to say.
+pub const OUTPUT_HINT: &str =
+    "free some space where the output goes, or send it elsewhere; then run the same command again";
 /// Exit status of a program whose output nobody reads any more: `… | head` has what it wanted.
 const READER_GONE: u8 = 141;
 

@@ -1,8 +1,5 @@
 //! What text of foreign origin may look like in a reason, a message or on a terminal.
 
-/// What to do where a program cannot write what it has to say.
-pub const OUTPUT_HINT: &str =
-    "free some space where the output goes, or send it elsewhere; then run the same command again";
 /// Longest message in a status, in bytes.
 pub const MESSAGE_LIMIT: usize = 1024;
 /// A text that was cut says so.

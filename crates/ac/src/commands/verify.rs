@@ -7,7 +7,7 @@ use super::Session;
 use crate::arguments::Verify;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use api::failure::chain;
+use api::failure::{Failed as _, chain};
 use api::names::{GLOBAL, NAMESPACE, RELEASE_KEYS};
 use api::signature::{KEYS_BACK_REMEDY, KEYS_LOST_REMEDY, is_first_adoption};
 use api::signing_key::{KeyError, ReleaseKeys, SigningKey};
@@ -33,6 +33,15 @@ pub(super) fn offline(flags: &Verify, printer: &mut Printer<'_>) -> Result<u8, F
     let package = open(&flags.package)?;
     let text = verify(&package, &trusted, None)?;
     printer.data(&text).map(|()| 0)
+}
+
+/// There is no platform to ask whom it trusts: that is not the only way.
+pub(super) fn without_platform(failure: &Failure, program: &str) -> Failure {
+    let mut hints = failure.hints(program);
+    hints.push(format!(
+        "or verify it anywhere with the publisher's key: {program} adm release verify PACKAGE --key KEY.pub"
+    ));
+    Failure::refused(chain(failure), hints)
 }
 
 /// Verifies with the keys that the platform trusts.

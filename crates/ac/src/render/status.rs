@@ -39,6 +39,9 @@ fn preflight(assessment: &Assessment, view: &View<'_>) -> String {
         return line(said) + &trusted.map(line).unwrap_or_default() + &checks(found, view);
     }
     let last = assessment.status.preflight.as_ref().filter(|last| !last.checks.is_empty());
+    if let (State::Refused, Some(target)) = (assessment.state, &assessment.target) {
+        return line(format!("Preflight for {target}: not made, for the request is refused"));
+    }
     match (&assessment.target, last) {
         (Some(target), Some(last)) => line(format!(
             "Preflight for {target}: no result yet (the last one was for {})",

@@ -185,3 +185,16 @@ fn a_key_of_a_file_asks_no_cluster() {
     let nothing = shell.run(&format!("adm release verify {folder}"));
     assert_refused(&nothing, &["no kubeconfig"]);
 }
+
+#[test]
+fn without_a_kubeconfig_the_way_without_a_platform_is_named() {
+    let server = platform(None);
+    let shell = Shell::at(&server);
+    package(&shell, &[publisher()]);
+    let command = format!("--kubeconfig nowhere adm release verify {}", shell.path("package"));
+    let ran = shell.run(&command);
+    assert_refused(
+        &ran,
+        &["nowhere", "--kubeconfig FILE", "adm release verify PACKAGE --key KEY.pub"],
+    );
+}

@@ -117,7 +117,9 @@ impl Record {
         rendered: &Rendered,
         plan: &ApplyPlan,
     ) -> Result<(), Stop> {
-        patches_active(executor, rendered).await?;
+        let applied = self.status.release_image != step.image
+            || self.status.values_digest != rendered.values_digest;
+        patches_active(executor, rendered, applied).await?;
         let mut status = self.status.clone();
         status.observed_generation = self.live.as_ref().and_then(|l| l.metadata.generation);
         status.phase = AppReleasePhase::Ready;
@@ -203,7 +205,8 @@ impl Record {
     ) -> Result<(), Stop> {
         for failure in failures {
             let (name, phase) = (&failure.patch, ResourcePatchPhase::Failed);
-            patch_status(executor, name, failure.generation, phase, &failure.cause).await?;
+            let tried = Tried::at(failure.generation);
+            patch_status(executor, name, tried, phase, &failure.cause).await?;
         }
         if self.live.is_none() || self.status.patches_digest == patches_digest {
             return Ok(());
@@ -313,7 +316,7 @@ pub(super) async fn report_patch<A: ApiServer, R: Renderer, C: Contents>(
     name: &str,
     message: &str,
 ) -> Result<(), Stop> {
-    patch_status(executor, name, None, ResourcePatchPhase::Pending, message).await
+    patch_status(executor, name, Tried::default(), ResourcePatchPhase::Pending, message).await
 }
 
 /// ResourcePatches get our finalizer before they come into force: when one is deleted, what it set
@@ -340,23 +343,39 @@ pub(super) async fn hold_patches<A: ApiServer, R: Renderer, C: Contents>(
     Ok(())
 }
 
+/// Says of what is in force that it is; `applied`: it was replayed on another content.
 async fn patches_active<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     rendered: &Rendered,
+    applied: bool,
 ) -> Result<(), Stop> {
     for patch in &rendered.patches.in_force {
-        let phase = ResourcePatchPhase::Active;
-        patch_status(executor, &patch.name, patch.generation, phase, "").await?;
+        let tried = Tried { generation: patch.generation, applied };
+        patch_status(executor, &patch.name, tried, ResourcePatchPhase::Active, "").await?;
     }
     Ok(())
 }
 
-/// Says of a ResourcePatch how it went, in the generation that was tried; without one, of whatever
-/// it says now.
+/// What was tried of a ResourcePatch.
+#[derive(Clone, Copy, Default)]
+struct Tried {
+    /// The generation; none: whatever it says now.
+    generation: Option<i64>,
+    /// It was applied anew.
+    applied: bool,
+}
+
+impl Tried {
+    const fn at(generation: Option<i64>) -> Self {
+        Self { generation, applied: false }
+    }
+}
+
+/// Says of a ResourcePatch how it went, in the generation that was tried.
 async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     name: &str,
-    tried: Option<i64>,
+    tried: Tried,
     phase: ResourcePatchPhase,
     message: &str,
 ) -> Result<(), Stop> {
@@ -364,11 +383,12 @@ async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
         return Ok(());
     };
     // It was changed meanwhile: nothing is known of what it says now, and it is applied again.
-    if tried.is_some() && tried != patch.metadata.generation {
+    if tried.generation.is_some() && tried.generation != patch.metadata.generation {
         return Ok(());
     }
     let before = patch.status.unwrap_or_default();
-    let unchanged = before.phase == phase
+    let unchanged = !tried.applied
+        && before.phase == phase
         && before.message == message
         && before.observed_generation == patch.metadata.generation;
     if unchanged {

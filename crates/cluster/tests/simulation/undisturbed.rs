@@ -16,6 +16,7 @@ fn an_undisturbed_upgrade_completes() {
     let mut world = World::installed(Faults::default(), "undisturbed");
     assert!(world.status().available_updates.iter().any(|u| u.version == "4.3.0"));
     let notes = world.get(&object("ConfigMap", "cpaas-system", AGNOSTIC));
+    let applied = last_apply_time(&world);
     world.server.outside(|store| store.wish(Some("4.3.0")));
     world.settle();
     let status = world.status();
@@ -36,6 +37,7 @@ fn an_undisturbed_upgrade_completes() {
     }
     let coredns = world.get(&object("Deployment", "kube-system", "coredns")).unwrap();
     assert_eq!(coredns["spec"]["replicas"], 3, "the customisation stays");
+    assert!(last_apply_time(&world) > applied, "it was replayed on another release");
     let containers = coredns["spec"]["template"]["spec"]["containers"].as_array().unwrap();
     assert_eq!(containers.len(), 1, "the old container is gone");
     assert_eq!(containers[0]["image"], "10.0.0.10:11443/coredns:1.14.6");
@@ -52,6 +54,12 @@ fn an_undisturbed_upgrade_completes() {
     let base = world.get(&api::objects::object_ref::<api::objects::ProductBase>("", "base"));
     assert_eq!(base.unwrap()["status"]["version"], "4.3.0");
     assert!(world.server.lock().watch.customised > 0, "the watch looked at the customisation");
+}
+
+/// When the customisation was applied last.
+fn last_apply_time(world: &World) -> api::Time {
+    let patch = world.get(&object_ref::<ResourcePatch>("", PATCH)).unwrap();
+    serde_json::from_value(patch["status"]["lastApplyTime"].clone()).unwrap()
 }
 
 /// Stalled, with its reason and message; empty where it is not.

@@ -104,8 +104,10 @@ fn rows(round: &Round<'_>) -> Rows {
 /// No version can be judged; why the highest that is published is not offered.
 fn nothing_newer(next: &ClusterVersionShadowStatus) -> String {
     let said = "nothing newer is offered";
-    let why =
-        next.not_offered.first().map(|other| format!("; {}: {}", other.version, other.message));
+    let why = next.not_offered.first().map(|other| match &other.message {
+        message if message.starts_with(&other.version) => format!("; {message}"),
+        message => format!("; {}: {message}", other.version),
+    });
     format!("{said}{}", why.unwrap_or_default())
 }
 

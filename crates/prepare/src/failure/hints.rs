@@ -55,7 +55,7 @@ impl Failed for Failure {
             Self::Missing { .. } => one(
                 "send them first: bash upgrade.sh --only-sync-image; or skip this check with --skip-check-artifacts",
             ),
-            Self::Output(_) => one(api::text::OUTPUT_HINT),
+            Self::Output(_) => one(api::failure::OUTPUT_HINT),
         }
     }
 }
