@@ -145,6 +145,7 @@ impl<'a> Contest<'a> {
             predecessors: Default::default(),
         }));
         let executor = Executor {
+            home: &self.server,
             server: &self.server,
             renderer: &self.renderer,
             contents: &self.content,

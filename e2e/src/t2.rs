@@ -6,17 +6,19 @@
 mod checking;
 mod editing;
 mod end_state;
+mod node;
 mod operator;
 mod platform;
 mod releases;
 mod watching;
+mod workload;
 
 pub use editing::{Edits, Watched};
 pub use end_state::EndState;
 pub use operator::{Lease, Operator, Start};
 pub use platform::ADMINISTRATOR;
 pub use releases::{Published, demo_signer};
-pub use watching::{check, condition, is_completed_at, text};
+pub use watching::{Of, check, condition, is_completed_at, text};
 
 use crate::audit::{self, Request};
 use crate::packages::{Packages, cache, root};
@@ -88,7 +90,7 @@ impl Bench {
         let storage = folder.path().join("registry");
         let registry = TestRegistry::start(&registry_program, &storage).await?;
         let plane = ControlPlane::start(&folder.path().join("plane"), programs).await?;
-        plane.seed_platform(&registry).await?;
+        plane.seed_platform(&registry, Vec::new()).await?;
         let mut bench = Self {
             client: client(&plane)?,
             administrator: PathBuf::new(),
@@ -100,7 +102,7 @@ impl Bench {
             _turn: turn,
         };
         bench.administrator = bench.make_administrator().await?;
-        bench.make_node().await?;
+        node::make(&bench.plane).await?;
         bench.kinds_are_served().await?;
         Ok(bench)
     }

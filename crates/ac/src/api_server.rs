@@ -11,11 +11,11 @@ pub(crate) use watch::Look;
 use crate::arguments::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::foreign::plain;
+use crate::foreign::{cleaned, plain};
 use crate::kubeconfig;
 use crate::shadow::{self, Shadow};
 use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE, RELEASE_KEYS};
-use api::objects::VersionImage;
+use api::objects::{Cluster, VersionImage};
 use api::{ClusterVersionShadow, ProductBase, ProductManifest};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -90,20 +90,41 @@ impl ApiServer {
         }
     }
 
-    /// Names of the clusters that have a ClusterVersionShadow.
-    async fn clusters(&self) -> Result<Vec<String>, Failure> {
+    /// Every ClusterVersionShadow.
+    ///
+    /// # Errors
+    /// There is none, and then it says what to do; or the call fails.
+    pub(crate) async fn shadows(&self) -> Result<Vec<Shadow>, Failure> {
+        match self.listed().await {
+            Ok(all) if !all.is_empty() => all.iter().map(Shadow::read).collect(),
+            Ok(_) | Err(Failure::Answer { code: 404, .. }) => Err(self.not_prepared().await?),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn listed(&self) -> Result<Vec<DynamicObject>, Failure> {
         let api = self.namespaced::<ClusterVersionShadow>();
         let call = Call::of::<ClusterVersionShadow>("list", true);
         let params = ListParams::default().limit(LIST_LIMIT);
-        let list = self.call(&call, api.list(&params)).await?;
-        let mut names: Vec<String> = list
-            .items
-            .into_iter()
-            .filter_map(|item| item.metadata.name)
-            .map(|n| plain(&n))
-            .collect();
+        Ok(self.call(&call, api.list(&params)).await?.items)
+    }
+
+    /// Names of the clusters that have a ClusterVersionShadow.
+    async fn clusters(&self) -> Result<Vec<String>, Failure> {
+        let all = self.listed().await?;
+        let names = all.into_iter().filter_map(|item| item.metadata.name);
+        let mut names: Vec<String> = names.map(|name| plain(&name)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Every registered cluster.
+    pub(crate) async fn registered(&self) -> Result<Vec<Cluster>, Failure> {
+        let api = self.all::<Cluster>();
+        let call = Call::of::<Cluster>("list", false);
+        let params = ListParams::default().limit(LIST_LIMIT);
+        let found = self.optional(&call, api.list(&params)).await?;
+        found.iter().flat_map(|list| &list.items).map(cleaned).collect()
     }
 
     /// Asks for a version: writes spec.desiredUpdate.version and nothing else.

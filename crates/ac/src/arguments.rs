@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// What an administrator of the platform does.
     #[command(subcommand)]
     Adm(Adm),
+    /// Lists what the platform consists of.
+    #[command(subcommand)]
+    Get(Get),
     /// Prints the script that completes commands in a shell.
     Completion {
         /// The shell.
@@ -45,6 +48,13 @@ pub(crate) enum Command {
     },
     /// Prints the version of this program. Asks no cluster.
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Get {
+    /// The clusters of the platform, each with its version: the global one first.
+    #[command(visible_alias = "cluster")]
+    Clusters,
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,9 +97,13 @@ pub(crate) enum UpgradeCommand {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Exit status: 0 shown; with --watch 0 at target, 1 when --timeout is over; 1 error; 2 wrong usage; 130 after Ctrl-C.
-With --exit-code, also when --timeout is over: 0 at target, 3 running or waiting for a retry, 4 a person must act, 5 no result yet."
+With --exit-code, also when --timeout is over: 0 at target, 3 running or waiting for a retry, 4 a person must act, 5 no result yet;
+with --all-clusters the worst of all clusters: 4, then 5, then 3, then 0."
 )]
 pub(crate) struct Status {
+    /// Shows one line for each cluster of the platform, the worst first.
+    #[arg(long, short = 'A', conflicts_with_all = ["verbose", "watch"])]
+    pub(crate) all_clusters: bool,
     /// Shows every check, operation, condition and upgrade.
     #[arg(long, short)]
     pub(crate) verbose: bool,

@@ -56,6 +56,43 @@ impl State {
             Self::NoResult | Self::NotInstalled | Self::Unknown => 5,
         }
     }
+
+    /// How bad it is among many clusters, the worst first: whoever must act, what is not known,
+    /// what runs, what is at its target.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Stalled => 0,
+            Self::Blocked => 1,
+            Self::Refused => 2,
+            Self::NoResult => 3,
+            Self::Unknown => 4,
+            Self::NotInstalled => 5,
+            Self::WaitingForPreflight => 6,
+            Self::Requested => 7,
+            Self::Upgrading => 8,
+            Self::AtTarget => 9,
+            Self::NotUpgradable => 10,
+        }
+    }
+
+    /// As users read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoResult => "no result yet",
+            Self::NotInstalled => "not installed",
+            Self::AtTarget => "at target",
+            Self::NotUpgradable => "not upgradable",
+            Self::Requested => "requested",
+            Self::WaitingForPreflight => "waits for preflight",
+            Self::Upgrading => "upgrading",
+            Self::Blocked => "BLOCKED",
+            Self::Refused => "REFUSED",
+            Self::Stalled => "STALLED",
+            Self::Unknown => "unknown to this ac",
+        }
+    }
 }
 
 /// How many checks have which state.

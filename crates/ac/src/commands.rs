@@ -1,5 +1,6 @@
 //! The commands: each is a function that returns an exit status.
 
+mod clusters;
 mod completion;
 mod import_manifest;
 mod request;
@@ -10,7 +11,7 @@ mod version;
 mod watch;
 
 use crate::api_server::ApiServer;
-use crate::arguments::{Adm, Arguments, Command, Release, Upgrade, UpgradeCommand};
+use crate::arguments::{Adm, Arguments, Command, Get, Release, Upgrade, UpgradeCommand};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -47,6 +48,10 @@ pub(crate) async fn run(
     let adm = match arguments.command {
         Command::Version => return version::run(environment, printer),
         Command::Completion { shell } => return completion::run(shell, environment, printer),
+        Command::Get(Get::Clusters) => {
+            let server = ApiServer::connect(&arguments.connection, environment).await?;
+            return clusters::run(&mut Session { server, environment, printer }).await;
+        }
         Command::Adm(adm) => adm,
     };
     // What is wrong with the command line is told before any server is asked.
@@ -76,7 +81,10 @@ pub(crate) async fn run(
         }
         Adm::Release(Release::Verify(flags)) => verify::run(&flags, &mut session).await,
         Adm::Upgrade(Upgrade { cluster, command: Some(UpgradeCommand::Status(flags)), .. }) => {
-            status::run(&cluster, &flags, &mut session).await
+            match flags.all_clusters {
+                true => clusters::status(&flags, &mut session).await,
+                false => status::run(&cluster, &flags, &mut session).await,
+            }
         }
         Adm::Upgrade(Upgrade { cluster, .. }) => match wish {
             Some(wish) => request::run(&cluster, &wish, &mut session).await,

@@ -5,11 +5,13 @@
 //! may change between versions; programs read `-o json`.
 
 mod changes;
+mod fleet;
 mod stages;
 mod status;
 mod summary;
 
 pub use changes::changes;
+pub use fleet::{clusters, fleet};
 pub use status::status;
 pub use summary::summary;
 

@@ -132,8 +132,45 @@ impl UpgradeStatus {
     /// # Errors
     /// It cannot be written down.
     pub fn yaml(&self) -> Result<String, Failure> {
-        serde_saphyr::to_string(self).map_err(|error| {
-            Failure::refused(format!("the status cannot be written as YAML: {error}"), Vec::new())
-        })
+        as_yaml(self)
     }
+}
+
+/// The statuses of many clusters.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    api_version: &'static str,
+    kind: String,
+    /// The worst first.
+    items: &'a [UpgradeStatus],
+}
+
+impl<'a> List<'a> {
+    fn of(items: &'a [UpgradeStatus]) -> Self {
+        let kind = format!("{UPGRADE_STATUS_KIND}List");
+        Self { api_version: AC_API_VERSION, kind, items }
+    }
+}
+
+/// A list of statuses as JSON, for people too.
+///
+/// # Errors
+/// It cannot be written down.
+pub(crate) fn json(all: &[UpgradeStatus]) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(&List::of(all)).map_err(Failure::Malformed)? + "\n")
+}
+
+/// A list of statuses as YAML.
+///
+/// # Errors
+/// It cannot be written down.
+pub(crate) fn yaml(all: &[UpgradeStatus]) -> Result<String, Failure> {
+    as_yaml(&List::of(all))
+}
+
+fn as_yaml(value: &impl Serialize) -> Result<String, Failure> {
+    serde_saphyr::to_string(value).map_err(|error| {
+        Failure::refused(format!("the status cannot be written as YAML: {error}"), Vec::new())
+    })
 }

@@ -15,6 +15,12 @@ pub fn own() -> Vec<Crd> {
     ]
 }
 
+/// Those of them whose objects stand on each cluster, the workload clusters included.
+#[must_use]
+pub fn of_each_cluster() -> Vec<Crd> {
+    vec![o::AppRelease::crd(), o::ResourcePatch::crd()]
+}
+
 /// The CRDs that the platform has before this product comes.
 #[must_use]
 pub fn platform() -> Vec<Crd> {

@@ -46,7 +46,9 @@ pub trait Contents: Sync {
 
 /// What a step is executed with.
 pub struct Executor<'a, A, R, C> {
-    /// The cluster.
+    /// The global cluster, which keeps what is recorded of the platform and of every cluster.
+    pub home: &'a A,
+    /// The cluster that is changed; for the global cluster itself, the same.
     pub server: &'a A,
     /// Renders charts.
     pub renderer: &'a R,

@@ -47,7 +47,8 @@ pub trait Hearing: Send + Sync {
 /// A real API server.
 #[derive(Clone)]
 pub struct Live {
-    client: Client,
+    /// The error: why it is not known how the server is reached.
+    client: Result<Client, CallError>,
     manager: &'static str,
     fence: Option<Arc<dyn Fence>>,
     hearing: Option<Arc<dyn Hearing>>,
@@ -71,6 +72,16 @@ impl Live {
     /// A server behind an existing client.
     #[must_use]
     pub fn of_client(client: Client) -> Self {
+        Self::with(Ok(client))
+    }
+
+    /// A server of which it is not known how it is reached: every call says so.
+    #[must_use]
+    pub fn unreachable(why: &str) -> Self {
+        Self::with(Err(CallError::Unavailable(api::text::message(why))))
+    }
+
+    fn with(client: Result<Client, CallError>) -> Self {
         Self {
             client,
             manager: FIELD_MANAGER,
@@ -85,6 +96,12 @@ impl Live {
     pub fn behind(mut self, fence: Arc<dyn Fence>) -> Self {
         self.fence = Some(fence);
         self
+    }
+
+    /// The other server, with writes behind the same fence as those of this one.
+    #[must_use]
+    pub fn fenced_like(&self, other: Self) -> Self {
+        Self { fence: self.fence.clone(), ..other }
     }
 
     /// Tells of every list that succeeds.
@@ -102,8 +119,10 @@ impl Live {
     }
 
     /// The client below, for watches.
-    #[must_use]
-    pub fn client(&self) -> Client {
+    ///
+    /// # Errors
+    /// When it is not known how the server is reached.
+    pub fn client(&self) -> Result<Client, CallError> {
         self.client.clone()
     }
 
@@ -128,7 +147,8 @@ impl Live {
 
     async fn attempt(&self, request: Request<Vec<u8>>) -> Result<Answer, CallError> {
         let path = request.uri().path().to_owned();
-        match tokio::time::timeout(CALL_TIMEOUT, answer::of(&self.client, request)).await {
+        let client = self.client()?;
+        match tokio::time::timeout(CALL_TIMEOUT, answer::of(&client, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(CallError::Unavailable(format!(
                 "no answer to {path} within {} s",
@@ -162,8 +182,9 @@ impl Live {
 
     async fn discover(&self) -> Result<Discovered, CallError> {
         let until = Instant::now() + BUSY_LIMIT;
+        let client = self.client()?;
         let fresh = loop {
-            let look = tokio::time::timeout(CALL_TIMEOUT, Discovered::read(&self.client)).await;
+            let look = tokio::time::timeout(CALL_TIMEOUT, Discovered::read(&client)).await;
             match look.map_err(|_| CallError::Unavailable("no answer to discovery".to_owned()))? {
                 Ok(fresh) => break fresh,
                 Err(kube::Error::Api(status))

@@ -5,14 +5,14 @@ mod fleet;
 mod inventory;
 mod workload;
 
-pub use fleet::{Fleet, LiveFleet, config_of};
+pub use fleet::{Fleet, LiveFleet, Route, config_of, route};
 pub use inventory::{Patches, patch_specs};
 
 use crate::call::CallError;
 use crate::execute::ContentError;
 use crate::server::{ApiServer, ListQuery};
 use api::names::{
-    ADMIN_ACKS, ADMIN_GATES, CVO_CONFIG, CVO_CONFIG_PREFLIGHT, LICENSE_KEY, NAMESPACE,
+    ADMIN_ACKS, ADMIN_GATES, CVO_CONFIG, CVO_CONFIG_PREFLIGHT, GLOBAL, LICENSE_KEY, NAMESPACE,
     PLATFORM_LICENSE, PRODUCT_BASE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
 };
 use api::objects::{self as o, ObjectRef, object_ref};
@@ -56,17 +56,43 @@ pub struct Subject {
     pub now: Timestamp,
 }
 
-/// Reads the world for a round about the global cluster.
+impl Subject {
+    /// Whether it is the global cluster.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.cluster == GLOBAL
+    }
+}
+
+/// The API servers that a round reads.
+#[derive(Debug)]
+pub struct Servers<'a, A> {
+    /// Of the global cluster: what is recorded of the platform and of every cluster.
+    pub home: &'a A,
+    /// Of the cluster that the round is about; for the global cluster itself, the same.
+    pub server: &'a A,
+}
+
+impl<A> Clone for Servers<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Servers<'_, A> {}
+
+/// Reads the world for a round about a cluster.
 pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
-    server: &A,
+    servers: Servers<'_, A>,
     releases: &R,
     fleet: &F,
     subject: &Subject,
     depth: Depth,
 ) -> Result<Snapshot, CallError> {
+    let Servers { home, server } = servers;
     let cluster = subject.cluster.as_str();
     // Without its own object there is no round: everything else may be unknown.
-    let cvsh = typed::<o::ClusterVersionShadow, _>(server, NAMESPACE, cluster).await?;
+    let cvsh = typed::<o::ClusterVersionShadow, _>(home, NAMESPACE, cluster).await?;
     let cvsh = cvsh.map(|c| CvshFacts {
         generation: c.metadata.generation,
         desired_update: c.spec.desired_update,
@@ -76,19 +102,22 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
         now: subject.now,
         cvo_version: Some(subject.cvo_version.clone()),
         cluster: cluster.to_owned(),
-        is_global: true,
+        is_global: subject.is_global(),
         cvsh,
         ..Snapshot::default()
     };
     let needed = Needed::of(&snapshot.status());
     let (base, module, object, app_releases, patches, manifests) = futures::join!(
-        product_base(server),
-        cluster_module(server, cluster),
-        cluster_object(server, cluster),
+        product_base(home),
+        cluster_module(home, cluster),
+        cluster_object(home, cluster),
         inventory::app_releases(server),
         inventory::resource_patches(server),
-        manifests(server, releases, &needed),
+        manifests(home, releases, &needed),
     );
+    if !subject.is_global() {
+        snapshot.reached_by_global = fleet::reached_by_global(home).await;
+    }
     snapshot.product_base = base;
     snapshot.cluster_module = module;
     snapshot.cluster_object = object;
@@ -106,24 +135,25 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
         };
     }
     if depth == Depth::Preflight {
-        read_preflight_inputs(server, fleet, &mut snapshot).await;
+        read_preflight_inputs(servers, fleet, &mut snapshot).await;
     }
     Ok(snapshot)
 }
 
 /// Reads what only preflight looks at.
 pub async fn read_preflight_inputs<A: ApiServer, F: Fleet>(
-    server: &A,
+    servers: Servers<'_, A>,
     fleet: &F,
     snapshot: &mut Snapshot,
 ) {
+    let Servers { home, server } = servers;
     let cluster = snapshot.cluster.clone();
     let (config, gates, acks, keys, license) = futures::join!(
-        config_map(server, CVO_CONFIG),
-        config_map(server, ADMIN_GATES),
-        config_map(server, ADMIN_ACKS),
-        config_map(server, RELEASE_KEYS),
-        license(server),
+        config_map(home, CVO_CONFIG),
+        config_map(home, ADMIN_GATES),
+        config_map(home, ADMIN_ACKS),
+        config_map(home, RELEASE_KEYS),
+        license(home),
     );
     snapshot.cvo_config_editor = config.value().and_then(|c| c.editor.clone());
     snapshot.cvo_config = map(config, |c| c.data.get(CVO_CONFIG_PREFLIGHT).cloned());
@@ -139,9 +169,9 @@ pub async fn read_preflight_inputs<A: ApiServer, F: Fleet>(
         workload::static_pods(server),
         workload::cron_jobs(server),
         workload::cri_upgrade_pods(server),
-        inventory::module_infos(server, &cluster),
-        inventory::module_configs(server),
-        fleet::kubernetes_versions(server, fleet, &cluster),
+        inventory::module_infos(home, &cluster),
+        inventory::module_configs(home),
+        fleet::kubernetes_versions(servers, fleet, &cluster),
     );
     snapshot.nodes = nodes;
     snapshot.static_pods = pods;

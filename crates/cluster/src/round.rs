@@ -5,18 +5,18 @@
 use crate::call::CallError;
 use crate::events::Announcer;
 use crate::execute::{Contents, Executor};
-use crate::observe::{Depth, Fleet, Releases, Subject, observe, typed};
+use crate::observe::{Depth, Fleet, Releases, Servers, Subject, observe, typed};
 use crate::render::Renderer;
 use crate::server::ApiServer;
 use crate::status_writer;
 pub use crate::status_writer::Written;
 use api::Version;
-use api::names::NAMESPACE;
-use api::objects::{ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
+use api::names::{GLOBAL, NAMESPACE};
+use api::objects::{Cluster, ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use planner::{Outcome, Plan, Step, StepResult};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,7 +32,9 @@ const EVENTS_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// What a round is made with.
 pub struct Round<'a, A, R, C, F> {
-    /// The cluster.
+    /// The global cluster, which keeps what is recorded of the platform and of every cluster.
+    pub home: &'a A,
+    /// The cluster that the round is about; for the global cluster itself, the same.
     pub server: &'a A,
     /// Renders charts.
     pub renderer: &'a R,
@@ -74,14 +76,15 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
     pub async fn run(&self, announcer: &mut Announcer) -> Result<Ended, CallError> {
         let begun = Instant::now();
         let shadow = self.shadow().await?;
-        announcer.catch_up(self.server, &shadow, self.now).await?;
+        announcer.catch_up(self.home, &shadow, self.now).await?;
         let subject = Subject {
             cluster: self.cluster.to_owned(),
             cvo_version: self.version.clone(),
             now: self.now,
         };
         let depth = depth(shadow);
-        let snapshot = observe(self.server, self.store, self.fleet, &subject, depth).await?;
+        let servers = Servers { home: self.home, server: self.server };
+        let snapshot = observe(servers, self.store, self.fleet, &subject, depth).await?;
         let previous = snapshot.status();
         let plan = planner::plan(&snapshot);
         let deadline = (begun + ROUND_LIMIT).max(Instant::now() + STEPS_AT_LEAST);
@@ -90,10 +93,10 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
         let written = if next == previous {
             None
         } else {
-            Some(status_writer::write(self.server, self.cluster, next.clone()).await?)
+            Some(status_writer::write(self.home, self.cluster, next.clone()).await?)
         };
         if written == Some(Written::Yes) {
-            let said = announcer.announce(self.server, &next, self.now).await;
+            let said = announcer.announce(self.home, &next, self.now).await;
             if let Err(error) = said {
                 tracing::debug!(%error, "Events are written before the next round");
             }
@@ -107,29 +110,47 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
 
     /// The cluster's own object.
     async fn shadow(&self) -> Result<ClusterVersionShadow, CallError> {
-        let found = typed::<ClusterVersionShadow, _>(self.server, NAMESPACE, self.cluster).await?;
+        let found = typed::<ClusterVersionShadow, _>(self.home, NAMESPACE, self.cluster).await?;
         if let Some(found) = found {
             return Ok(found);
         }
         let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, self.cluster);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": reference.api_version,
             "kind": reference.kind,
             "metadata": { "name": self.cluster, "namespace": NAMESPACE },
             "spec": {},
         });
-        match self.server.create(&body).await {
+        if self.cluster != GLOBAL {
+            // It goes with the cluster that it is about.
+            body["metadata"]["ownerReferences"] = json!([self.owner().await?]);
+        }
+        match self.home.create(&body).await {
             Ok(_) | Err(CallError::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
-        let made = typed::<ClusterVersionShadow, _>(self.server, NAMESPACE, self.cluster).await?;
+        let made = typed::<ClusterVersionShadow, _>(self.home, NAMESPACE, self.cluster).await?;
         made.ok_or_else(|| CallError::NotFound(reference.to_string()))
+    }
+
+    /// The registered cluster as the owner of what is kept of it.
+    async fn owner(&self) -> Result<Value, CallError> {
+        let reference = object_ref::<Cluster>("", self.cluster);
+        let found = self.home.get(&reference).await?;
+        let cluster = found.ok_or_else(|| CallError::NotFound(reference.to_string()))?;
+        Ok(json!({
+            "apiVersion": reference.api_version,
+            "kind": reference.kind,
+            "name": self.cluster,
+            "uid": cluster.pointer("/metadata/uid"),
+        }))
     }
 
     /// Steps that are not done by the deadline are made again in the next round. Where they are
     /// many and slow, others come first then.
     async fn execute(&self, steps: &[Step], deadline: Instant) -> Vec<Outcome> {
         let executor = Executor {
+            home: self.home,
             server: self.server,
             renderer: self.renderer,
             contents: self.store,

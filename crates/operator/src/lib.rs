@@ -3,6 +3,7 @@
 //!
 //! It decides nothing about an upgrade; that is the planner's.
 
+pub mod fleet;
 pub mod http;
 pub mod lease;
 pub mod manifests;
@@ -13,7 +14,7 @@ pub mod settings;
 pub mod triggers;
 pub mod trust;
 
-use crate::lease::{Election, Leadership};
+use crate::lease::Election;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use cluster::Live;
@@ -59,14 +60,18 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         Arc::clone(&pulse),
         stopped.clone(),
     ));
-    let triggers =
-        triggers::Triggers::start(server.client(), Arc::clone(&pulse), settings.cluster.clone());
+    let client = server.client().context("the API server cannot be reached")?;
+    let triggers = triggers::Triggers::start(client, Arc::clone(&pulse));
     let mut election = tokio::spawn(election.run(resigned));
-    // Rounds run in this task: they borrow, and a panic of theirs ends the process.
-    let rounds = rounds(server, settings, leadership, triggers, metrics, stopped);
+    let home = server.behind(Arc::new(leadership.clone()));
+    let shared = round::Shared::new(home, settings, metrics, triggers.bells());
+    let rounds = fleet::run(Arc::new(shared), leadership, stopped);
     tokio::pin!(rounds);
     tokio::select! {
-        () = &mut rounds => anyhow::bail!("the rounds ended unexpectedly"),
+        ended = &mut rounds => {
+            ended?;
+            anyhow::bail!("the rounds ended unexpectedly");
+        }
         ended = &mut election => {
             ended.context("the election ended unexpectedly")?;
             anyhow::bail!("the election ended unexpectedly");
@@ -75,8 +80,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     // Writes drain first; only then may another one lead.
     stop.send(true).ok();
-    if tokio::time::timeout(Duration::from_secs(20), rounds).await.is_err() {
-        tracing::warn!("the last round did not end in time");
+    match tokio::time::timeout(Duration::from_secs(20), rounds).await {
+        Ok(ended) => ended?,
+        Err(_) => tracing::warn!("the last round did not end in time"),
     }
     resign.send(true).ok();
     election.await.context("the election ended unexpectedly")?;
@@ -93,41 +99,4 @@ async fn told_to_stop() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// Rounds while this process leads.
-async fn rounds(
-    server: Live,
-    settings: Settings,
-    leadership: Leadership,
-    mut triggers: triggers::Triggers,
-    metrics: Arc<metrics::Metrics>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let server = server.behind(Arc::new(leadership.clone()));
-    let mut rounds = round::Rounds::new(server, &settings, Arc::clone(&metrics));
-    let mut due = Some(tokio::time::Instant::now());
-    while !*stopped.borrow() {
-        tokio::select! {
-            () = triggers.changed(rounds.is_at_work()) => {}
-            () = sleep_until(due) => {}
-            _ = stopped.changed() => break,
-        }
-        let leads = leadership.leads();
-        metrics.leader(leads);
-        if !leads {
-            // A follower looks again soon: it may have become the leader.
-            due = Some(tokio::time::Instant::now() + Duration::from_millis(500));
-            continue;
-        }
-        let wait = rounds.run(jiff::Timestamp::now()).await;
-        due = Some(tokio::time::Instant::now() + wait);
-    }
-}
-
-async fn sleep_until(due: Option<tokio::time::Instant>) {
-    match due {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

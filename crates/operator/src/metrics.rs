@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -16,19 +18,28 @@ struct Outcome {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    cluster: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Condition {
+    cluster: String,
     condition: String,
     reason: String,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct VersionLabels {
+    cluster: String,
     r#type: &'static str,
     version: String,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CheckLabels {
+    cluster: String,
     check: String,
     state: &'static str,
 }
@@ -42,7 +53,9 @@ pub struct Metrics {
     conditions: Family<Condition, Gauge>,
     versions: Family<VersionLabels, Gauge>,
     checks: Family<CheckLabels, Gauge>,
-    operations: Family<Outcome, Gauge>,
+    operations: Family<OperationLabels, Gauge>,
+    /// By cluster.
+    statuses: Mutex<BTreeMap<String, ClusterVersionShadowStatus>>,
 }
 
 impl Metrics {
@@ -58,6 +71,7 @@ impl Metrics {
             versions: Family::default(),
             checks: Family::default(),
             operations: Family::default(),
+            statuses: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("rounds", "Rounds by outcome", metrics.rounds.clone());
@@ -95,38 +109,62 @@ impl Metrics {
     pub fn leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
         if !leads {
-            self.conditions.clear();
-            self.versions.clear();
-            self.checks.clear();
-            self.operations.clear();
+            self.statuses().clear();
         }
     }
 
-    /// What the status says.
-    pub fn status(&self, status: &ClusterVersionShadowStatus) {
+    fn statuses(&self) -> MutexGuard<'_, BTreeMap<String, ClusterVersionShadowStatus>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the status of a cluster says.
+    pub fn status(&self, cluster: &str, status: &ClusterVersionShadowStatus) {
+        self.statuses().insert(cluster.to_owned(), status.clone());
+    }
+
+    /// A cluster is gone.
+    pub fn forget(&self, cluster: &str) {
+        self.statuses().remove(cluster);
+    }
+
+    /// Fills the families that speak of clusters.
+    fn fill(&self) {
         self.conditions.clear();
+        self.versions.clear();
+        self.checks.clear();
+        self.operations.clear();
+        for (cluster, status) in &*self.statuses() {
+            self.fill_one(cluster, status);
+        }
+    }
+
+    fn fill_one(&self, cluster: &str, status: &ClusterVersionShadowStatus) {
+        let cluster = || cluster.to_owned();
         for condition in &status.conditions {
-            let labels =
-                Condition { condition: condition.type_.clone(), reason: condition.reason.clone() };
+            let labels = Condition {
+                cluster: cluster(),
+                condition: condition.type_.clone(),
+                reason: condition.reason.clone(),
+            };
             self.conditions.get_or_create(&labels).set(i64::from(condition.status == "True"));
         }
-        self.versions.clear();
         for (kind, version) in [("current", &status.current), ("desired", &status.desired)] {
             if let Some(version) = version {
-                let labels = VersionLabels { r#type: kind, version: version.version.clone() };
+                let version = version.version.clone();
+                let labels = VersionLabels { cluster: cluster(), r#type: kind, version };
                 self.versions.get_or_create(&labels).set(1);
             }
         }
-        self.checks.clear();
         for check in status.preflight.iter().flat_map(|p| &p.checks) {
-            let labels = CheckLabels { check: check.name.clone(), state: check.state.as_str() };
+            let state = check.state.as_str();
+            let labels = CheckLabels { cluster: cluster(), check: check.name.clone(), state };
             self.checks.get_or_create(&labels).set(1);
         }
         let operations: Vec<Phase> =
             status.stages.iter().flat_map(|s| &s.operations).map(|o| o.phase).collect();
         for phase in [Phase::Pending, Phase::Running, Phase::Finished, Phase::Failed] {
             let count = operations.iter().filter(|p| **p == phase).count();
-            let labels = Outcome { outcome: phase.as_str() };
+            let labels = OperationLabels { cluster: cluster(), outcome: phase.as_str() };
             self.operations.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
@@ -136,6 +174,7 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be written as text.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
+        self.fill();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -163,7 +202,7 @@ mod tests {
             (api::conditions::ConditionType::Ready, api::conditions::ConditionStatus::True);
         api::conditions::set(&mut status.conditions, kind, yes, "Completed", "", &now, None);
         metrics.leader(true);
-        metrics.status(&status);
+        metrics.status("global", &status);
         let of_cluster = ["cvo_condition{", "cvo_version{", "cvo_operations{"];
         let text = metrics.text().unwrap_or_default();
         assert!(of_cluster.iter().all(|name| text.contains(name)), "{text}");

@@ -1,13 +1,16 @@
-//! Makes one round after the other: ProductManifests are resolved, the round of `cluster` runs and
-//! is counted. Remembers nothing of the last but what was announced and what just failed.
+//! Makes one round after the other about a cluster: ProductManifests are resolved, the round of
+//! `cluster` runs and is counted. Remembers nothing of the last but what was announced, how the
+//! cluster was reached, and what just failed.
 
 use crate::manifests::Resolver;
 use crate::metrics::Metrics;
 use crate::releases::ReleaseStore;
 use crate::settings::Settings;
+use crate::triggers::{Bell, Bells, Watch};
 use crate::trust::{Trust, Trusted};
-use api::{StalledReason, Version};
-use cluster::observe::LiveFleet;
+use api::StalledReason;
+use api::names::GLOBAL;
+use cluster::observe::{LiveFleet, Route, route};
 use cluster::render::Helm;
 use cluster::round::{Round, Written};
 use cluster::{Announcer, CallError, Live};
@@ -27,16 +30,64 @@ const PASSING: Duration = Duration::from_secs(60);
 /// The shortest time between two rounds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Makes rounds about the global cluster.
-pub struct Rounds {
-    server: Live,
+/// What the rounds about all clusters share.
+pub struct Shared {
+    /// The global cluster.
+    home: Live,
     store: ReleaseStore,
-    resolver: Resolver,
     helm: Helm,
-    cluster: String,
-    version: Version,
-    announcer: Announcer,
+    settings: Settings,
     metrics: Arc<Metrics>,
+    bells: Arc<Bells>,
+}
+
+impl Shared {
+    /// What rounds with these settings share.
+    #[must_use]
+    pub fn new(home: Live, settings: Settings, metrics: Arc<Metrics>, bells: Arc<Bells>) -> Self {
+        Self {
+            home,
+            store: ReleaseStore::new(settings.registry_ca.clone(), settings.pull_secret.clone()),
+            helm: Helm::new(settings.helm.clone(), settings.cache.clone()),
+            settings,
+            metrics,
+            bells,
+        }
+    }
+
+    /// The global cluster.
+    pub const fn home(&self) -> &Live {
+        &self.home
+    }
+
+    /// What rings when something changed.
+    pub const fn bells(&self) -> &Arc<Bells> {
+        &self.bells
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+/// How a cluster was reached, and the watch of its changes.
+struct Reached {
+    route: Route,
+    server: Live,
+    _watch: Option<Watch>,
+}
+
+/// Makes rounds about one cluster.
+pub struct Rounds {
+    shared: Arc<Shared>,
+    /// Its name.
+    cluster: String,
+    /// A workload cluster, where it was reached; None: not yet, or not any more.
+    reached: Option<Reached>,
+    /// Resolves ProductManifests: in the rounds about the global cluster.
+    resolver: Resolver,
+    announcer: Announcer,
     /// The longest time without a round: what no watch tells is seen then.
     longest_pause: Duration,
     /// How long the next failure is waited out.
@@ -48,23 +99,60 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Rounds with these settings.
+    /// Rounds about a cluster.
     #[must_use]
-    pub fn new(server: Live, settings: &Settings, metrics: Arc<Metrics>) -> Self {
+    pub fn new(shared: Arc<Shared>, cluster: &str) -> Self {
         Self {
-            server,
-            store: ReleaseStore::new(settings.registry_ca.clone(), settings.pull_secret.clone()),
+            cluster: cluster.to_owned(),
+            reached: None,
             resolver: Resolver::default(),
-            helm: Helm::new(settings.helm.clone(), settings.cache.clone()),
-            cluster: settings.cluster.clone(),
-            version: settings.cvo_version.clone(),
-            announcer: Announcer::new(&settings.cluster, &settings.identity),
-            metrics,
-            longest_pause: Duration::from_secs(settings.resync_s),
+            announcer: Announcer::new(cluster, &shared.settings.identity),
+            longest_pause: Duration::from_secs(shared.settings.resync_s),
             after_failure: AFTER_FAILURE,
             failing_since: None,
             is_at_work: false,
+            shared,
         }
+    }
+
+    fn is_global(&self) -> bool {
+        self.cluster == GLOBAL
+    }
+
+    /// The API server of the cluster.
+    async fn server(&mut self) -> Live {
+        if self.is_global() {
+            return self.shared.home.clone();
+        }
+        let bell = self.shared.bells.of(&self.cluster);
+        if !bell.take_moved()
+            && let Some(reached) = &self.reached
+        {
+            return reached.server.clone();
+        }
+        match self.reach(&bell).await {
+            Ok(server) => server,
+            Err(why) => {
+                bell.moved();
+                Live::unreachable(&why)
+            }
+        }
+    }
+
+    /// Reaches the cluster, anew where the way there has changed.
+    async fn reach(&mut self, bell: &Arc<Bell>) -> Result<Live, String> {
+        let route = route(&self.shared.home, &self.cluster).await?;
+        if let Some(reached) = &self.reached
+            && reached.route.is_that_of(&route)
+        {
+            return Ok(reached.server.clone());
+        }
+        let server = route.server().map_err(|error| error.to_string())?;
+        let server = self.shared.home.fenced_like(server);
+        let client = server.client().ok();
+        let watch = client.map(|client| Watch::start(client, Arc::clone(bell)));
+        self.reached = Some(Reached { route, server: server.clone(), _watch: watch });
+        Ok(server)
     }
 
     /// Whether an upgrade goes on, so that no round may be put off.
@@ -77,7 +165,7 @@ impl Rounds {
     pub async fn run(&mut self, now: Timestamp) -> Duration {
         let started = Instant::now();
         let result = self.round(now).await;
-        self.metrics.round(result.is_ok(), started.elapsed());
+        self.shared.metrics.round(result.is_ok(), started.elapsed());
         let error = match result {
             Ok((wait, is_whole)) => {
                 // It is due by the time at which the round began; a slow one is not followed at
@@ -111,19 +199,31 @@ impl Rounds {
     /// The time until the next round, and whether none of its requests failed that an upgrade
     /// under way needs.
     async fn round(&mut self, now: Timestamp) -> Result<(Duration, bool), CallError> {
-        let trust = Trust::read(&self.server, &self.store, &self.cluster, now).await;
+        let server = self.server().await;
+        let shared = Arc::clone(&self.shared);
+        let (home, store) = (&shared.home, &shared.store);
+        let trust = Trust::read(home, store, &self.cluster, now).await;
         let round = Round {
-            server: &self.server,
-            renderer: &self.helm,
-            store: &Trusted { store: &self.store, trust: &trust },
+            home,
+            server: &server,
+            renderer: &shared.helm,
+            store: &Trusted { store, trust: &trust },
             fleet: &LiveFleet,
             cluster: &self.cluster,
-            version: &self.version,
+            version: &shared.settings.cvo_version,
             now,
         };
-        let again = self.resolver.resolve_all(&self.server, &self.store, &trust, now).await;
+        let again = if self.is_global() {
+            self.resolver.resolve_all(home, store, &trust, now).await
+        } else {
+            None
+        };
         let ended = round.run(&mut self.announcer).await?;
-        self.metrics.status(&ended.next);
+        shared.metrics.status(&self.cluster, &ended.next);
+        if self.is_global() && ended.next.current != ended.previous.current {
+            // What global has reached may be offered to the others.
+            shared.bells.ring_all();
+        }
         self.is_at_work = match ended.plan.situation {
             Situation::Adopt(_)
             | Situation::Begin(_)

@@ -17,9 +17,6 @@ pub struct Settings {
     /// Name of this replica in the Lease.
     #[arg(long, env = "POD_NAME")]
     pub identity: String,
-    /// Cluster whose ClusterVersionShadow is served.
-    #[arg(long, default_value = api::names::GLOBAL)]
-    pub cluster: String,
     /// Kubeconfig; without it the account of the Pod is used.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,

@@ -2,7 +2,10 @@
 //! what the operator itself writes causes nothing.
 
 use crate::http::Pulse;
-use api::names::NAMESPACE;
+use api::names::{
+    ADMIN_ACKS, ADMIN_GATES, CLUSTER_NAME_LABEL, CVO_CONFIG, GLOBAL, NAMESPACE, PLATFORM_LICENSE,
+    RELEASE_KEYS,
+};
 use api::objects::{self as o, served_kinds};
 use futures::StreamExt as _;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -10,7 +13,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -29,41 +33,161 @@ const LISTS_IN_TIME: u32 = 5;
 /// Between two attempts at a watch that fails.
 const BACKOFF: [u64; 5] = [1, 2, 5, 10, 30];
 
-/// Tells when something changed.
+/// Watches the objects of the platform.
 pub struct Triggers {
-    changes: Changes,
+    bells: Arc<Bells>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// What the watches saw since the last round.
-#[derive(Default)]
-struct Changes {
+/// What rings when something changed that a round about a cluster reads.
+#[derive(Debug, Default)]
+pub struct Bell {
     /// Of what people ask for and wait for: ClusterVersionShadows and ProductManifests.
-    asked: Arc<Notify>,
+    asked: Notify,
     /// Of anything else.
-    other: Arc<Notify>,
-    /// Whether the last round was caused by anything else.
+    other: Notify,
+    /// Whether the way to the cluster may have changed since it was last looked at.
+    has_moved: AtomicBool,
+}
+
+impl Bell {
+    /// The way to the cluster may have changed, or is not known.
+    pub fn moved(&self) {
+        self.has_moved.store(true, Ordering::Release);
+    }
+
+    /// Whether it may have changed since this was last asked.
+    pub fn take_moved(&self) -> bool {
+        self.has_moved.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// The bells of all clusters.
+#[derive(Debug, Default)]
+pub struct Bells {
+    of: Mutex<BTreeMap<String, Arc<Bell>>>,
+    /// Rings when clusters came or went.
+    fleet: Notify,
+}
+
+impl Bells {
+    /// The bell of a cluster.
+    #[must_use]
+    pub fn of(&self, cluster: &str) -> Arc<Bell> {
+        let mut all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(cluster.to_owned()).or_default())
+    }
+
+    /// A cluster is gone.
+    pub fn forget(&self, cluster: &str) {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+    }
+
+    /// Returns once clusters came or went.
+    pub async fn fleet_changed(&self) {
+        self.fleet.notified().await;
+    }
+
+    /// What rounds about every cluster read has changed.
+    pub fn ring_all(&self) {
+        let all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().for_each(|bell| bell.asked.notify_one());
+    }
+
+    /// Rings for whom a change of an object of this kind concerns.
+    fn ring(&self, kind: &str, whom: &Whom) {
+        let is = |other: &str| kind == other;
+        let is_asked =
+            is(&o::ClusterVersionShadow::kind(&())) || is(&o::ProductManifest::kind(&()));
+        let is_way = is(&o::Cluster::kind(&())) || is(&o::ClusterCredential::kind(&()));
+        let all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let concerned = all.iter().filter(|(name, _)| match whom {
+            Whom::Everyone => true,
+            Whom::Cluster(cluster) => *name == cluster,
+            Whom::Registered(cluster) => *name == cluster || *name == GLOBAL,
+        });
+        for (_, bell) in concerned {
+            if is_way {
+                bell.moved();
+            }
+            if is_asked { bell.asked.notify_one() } else { bell.other.notify_one() }
+        }
+        if matches!(whom, Whom::Registered(_) | Whom::Everyone) {
+            self.fleet.notify_one();
+        }
+    }
+}
+
+/// Whom a change concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    /// Every cluster.
+    Everyone,
+    /// One cluster.
+    Cluster(String),
+    /// A cluster, as it is registered: the global one asks all of them for their version.
+    Registered(String),
+}
+
+impl Whom {
+    /// Whom a change of this object on the global cluster concerns.
+    fn of(kind: &str, object: &PartialObjectMeta<DynamicObject>) -> Self {
+        let name = object.name_any();
+        let global = || Self::Cluster(GLOBAL.to_owned());
+        let is = |other: &str| kind == other;
+        if is(&o::ClusterVersionShadow::kind(&())) || is(&o::ClusterModule::kind(&())) {
+            return Self::Cluster(name);
+        }
+        if is(&o::Cluster::kind(&())) {
+            return Self::Registered(name);
+        }
+        if is(&o::ModuleInfo::kind(&())) {
+            let of = object.labels().get(CLUSTER_NAME_LABEL).cloned();
+            return of.map_or(Self::Everyone, Self::Cluster);
+        }
+        if is(&o::AppRelease::kind(&())) || is(&o::ResourcePatch::kind(&())) {
+            return global();
+        }
+        if is("ConfigMap") || is("Secret") {
+            let read = [CVO_CONFIG, ADMIN_GATES, ADMIN_ACKS, RELEASE_KEYS, PLATFORM_LICENSE];
+            return if read.contains(&name.as_str()) { Self::Everyone } else { global() };
+        }
+        Self::Everyone
+    }
+}
+
+/// What a bell told since the last round.
+pub struct Changes {
+    bell: Arc<Bell>,
+    /// Whether the last round was caused by anything else than what is asked for.
     was_other: bool,
     /// Until when the next such round waits.
     rests: Option<Instant>,
 }
 
 impl Changes {
-    /// Returns once something changed; while an upgrade is at work nothing is put off. Whoever
-    /// stops to wait makes a round: what was seen is not told again.
-    async fn next(&mut self, is_at_work: bool) {
+    /// What a bell tells from now on.
+    #[must_use]
+    pub const fn of(bell: Arc<Bell>) -> Self {
+        Self { bell, was_other: false, rests: None }
+    }
+
+    /// Returns once something changed, with what follows at once gathered; while an upgrade is at
+    /// work nothing is put off. Whoever stops to wait makes a round: what was seen is not told
+    /// again.
+    pub async fn next(&mut self, is_at_work: bool) {
         if std::mem::take(&mut self.was_other) {
             self.rests = Some(Instant::now() + LEAST_INTERVAL);
         }
         let rests = self.rests.filter(|_| !is_at_work);
         let other = async {
-            self.other.notified().await;
+            self.bell.other.notified().await;
             if let Some(until) = rests {
                 tokio::time::sleep_until(until).await;
             }
         };
         let was_other = tokio::select! {
-            () = self.asked.notified() => false,
+            () = self.bell.asked.notified() => false,
             () = other => true,
         };
         tokio::time::sleep(GATHER).await;
@@ -84,28 +208,23 @@ enum Counts {
 }
 
 impl Triggers {
-    /// Starts to watch.
+    /// Starts to watch the objects of the platform.
     #[must_use]
-    pub fn start(client: Client, pulse: Arc<Pulse>, cluster: String) -> Self {
-        let changes = Changes::default();
-        let asked = [o::ClusterVersionShadow::kind(&()), o::ProductManifest::kind(&())];
+    pub fn start(client: Client, pulse: Arc<Pulse>) -> Self {
+        let bells = Arc::<Bells>::default();
         let mut tasks = Vec::new();
         let mut watch = |resource: ApiResource, namespace: Option<&'static str>, counts: Counts| {
-            let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
-                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-                None => Api::all_with(client.clone(), &resource),
+            let kind = resource.kind.clone();
+            let api = api_of(client.clone(), &resource, namespace);
+            let (bells, pulse) = (Arc::clone(&bells), Arc::clone(&pulse));
+            let tell = move |changed: Option<&PartialObjectMeta<DynamicObject>>| {
+                let whom = changed.map_or(Whom::Everyone, |object| Whom::of(&kind, object));
+                bells.ring(&kind, &whom);
             };
-            let is_asked = asked.contains(&resource.kind.as_str().into());
-            let notify = if is_asked { &changes.asked } else { &changes.other };
-            let (notify, pulse) = (Arc::clone(notify), Arc::clone(&pulse));
-            tasks.push(tokio::spawn(follow(api, resource.kind, counts, notify, pulse)));
+            tasks.push(tokio::spawn(follow(api, resource.kind, counts, tell, pulse)));
         };
         for kind in served_kinds() {
-            let status_is_ours = [
-                o::ProductManifest::kind(&()),
-                o::AppRelease::kind(&()),
-                o::ResourcePatch::kind(&()),
-            ];
+            let status_is_ours = [o::AppRelease::kind(&()), o::ResourcePatch::kind(&())];
             let counts = if status_is_ours.contains(&kind.kind.as_str().into()) {
                 Counts::ButStatus
             } else if kind.kind == o::ClusterVersionShadow::kind(&()) {
@@ -121,14 +240,14 @@ impl Triggers {
         let shadows = ApiResource::erase::<o::ClusterVersionShadow>(&());
         let shadows = Api::namespaced_with(client, NAMESPACE, &shadows);
         tasks.push(tokio::spawn(look(shadows, pulse)));
-        tracing::debug!(cluster, watches = tasks.len(), "watches");
-        Self { changes, tasks }
+        tracing::debug!(watches = tasks.len(), "watches");
+        Self { bells, tasks }
     }
 
-    /// Returns once something changed, with what follows at once gathered. What nobody asked for
-    /// rests between two rounds, unless an upgrade is at work.
-    pub async fn changed(&mut self, is_at_work: bool) {
-        self.changes.next(is_at_work).await;
+    /// The bells that ring when something changed.
+    #[must_use]
+    pub fn bells(&self) -> Arc<Bells> {
+        Arc::clone(&self.bells)
     }
 }
 
@@ -137,6 +256,39 @@ impl Drop for Triggers {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+/// The watch of the customisations on a cluster, for as long as it is kept.
+pub struct Watch(tokio::task::JoinHandle<()>);
+
+impl Watch {
+    /// Rings the bell of the cluster when a customisation on it changes.
+    #[must_use]
+    pub fn start(client: Client, bell: Arc<Bell>) -> Self {
+        let kind = ApiResource::erase::<o::ResourcePatch>(&());
+        let api = api_of(client, &kind, None);
+        let tell = move |_: Option<&PartialObjectMeta<DynamicObject>>| bell.other.notify_one();
+        // Whether this cluster answers says nothing of the operator.
+        let pulse = Arc::new(Pulse::new(crate::http::ALIVE));
+        Self(tokio::spawn(follow(api, kind.kind, Counts::ButStatus, tell, pulse)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn api_of(
+    client: Client,
+    resource: &ApiResource,
+    namespace: Option<&str>,
+) -> Api<PartialObjectMeta<DynamicObject>> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
     }
 }
 
@@ -165,12 +317,13 @@ async fn look(api: Api<PartialObjectMeta<DynamicObject>>, pulse: Arc<Pulse>) {
     }
 }
 
-/// Follows one kind for ever; each watch has a back-off of its own.
+/// Follows one kind for ever and tells which object changed, or that it is not known which; each
+/// watch has a back-off of its own.
 async fn follow(
     api: Api<PartialObjectMeta<DynamicObject>>,
     kind: String,
     counts: Counts,
-    notify: Arc<Notify>,
+    tell: impl Fn(Option<&PartialObjectMeta<DynamicObject>>) + Send,
     pulse: Arc<Pulse>,
 ) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
@@ -179,25 +332,27 @@ async fn follow(
     let config = watcher::Config::default().timeout(WATCH_S);
     let mut stream = watcher::watcher(api, config).boxed();
     while let Some(event) = stream.next().await {
-        let changed = match event {
+        match event {
             Ok(event) => {
                 // It comes before the first request is sent: nothing has succeeded yet.
                 if !matches!(event, Event::Init) {
                     failures = 0;
                     pulse.beat();
                 }
-                take(event, counts, &mut known, &mut fresh)
+                let object = match &event {
+                    Event::Apply(object) | Event::Delete(object) => Some(object.clone()),
+                    Event::Init | Event::InitApply(_) | Event::InitDone => None,
+                };
+                if take(event, counts, &mut known, &mut fresh) {
+                    tell(object.as_ref());
+                }
             }
             Err(error) => {
                 tracing::debug!(kind, %error, "a watch failed");
                 let wait = BACKOFF[failures.min(BACKOFF.len() - 1)];
                 failures += 1;
                 tokio::time::sleep(Duration::from_secs(wait)).await;
-                false
             }
-        };
-        if changed {
-            notify.notify_one();
         }
     }
 }
@@ -257,10 +412,10 @@ mod tests {
 
     /// How many rounds are made in this time while objects change all the time.
     async fn rounds(changes: &mut Changes, is_at_work: bool, during: Duration) -> usize {
-        let other = Arc::clone(&changes.other);
+        let bell = Arc::clone(&changes.bell);
         let heartbeats = tokio::spawn(async move {
             loop {
-                other.notify_one();
+                bell.other.notify_one();
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
@@ -274,7 +429,7 @@ mod tests {
 
     #[tokio::test]
     async fn heartbeats_of_clusters_do_not_cause_round_after_round() {
-        let mut changes = Changes::default();
+        let mut changes = Changes::of(Arc::default());
         let count = rounds(&mut changes, false, Duration::from_millis(2500)).await;
         // The first at once, then one a second.
         assert!((2..=3).contains(&count), "{count}");
@@ -282,16 +437,40 @@ mod tests {
         assert!(count > 5, "an upgrade at work is not slowed down: {count}");
     }
 
+    fn object(name: &str, cluster: Option<&str>) -> PartialObjectMeta<DynamicObject> {
+        let labels: BTreeMap<&str, &str> =
+            cluster.map(|cluster| (CLUSTER_NAME_LABEL, cluster)).into_iter().collect();
+        let object = serde_json::json!({ "metadata": { "name": name, "labels": labels } });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_change_rings_for_those_whom_it_concerns() {
+        let one = |name: &str| Whom::Cluster(name.to_owned());
+        for (kind, name, cluster, whom) in [
+            ("ClusterVersionShadow", "workload-a", None, one("workload-a")),
+            ("ClusterModule", "workload-a", None, one("workload-a")),
+            ("Cluster", "workload-a", None, Whom::Registered("workload-a".to_owned())),
+            ("ModuleInfo", "x", Some("workload-a"), one("workload-a")),
+            ("ResourcePatch", "rp-1", None, one(GLOBAL)),
+            ("ConfigMap", CVO_CONFIG, None, Whom::Everyone),
+            ("ConfigMap", "kube-root-ca.crt", None, one(GLOBAL)),
+            ("ProductManifest", "v4.3.0", None, Whom::Everyone),
+        ] {
+            assert_eq!(Whom::of(kind, &object(name, cluster)), whom, "{kind} {name}");
+        }
+    }
+
     #[tokio::test]
     async fn a_request_does_not_wait_for_the_rest_after_a_heartbeat() {
-        let mut changes = Changes::default();
-        changes.other.notify_one();
+        let mut changes = Changes::of(Arc::default());
+        changes.bell.other.notify_one();
         changes.next(false).await;
-        changes.other.notify_one();
-        let asked = Arc::clone(&changes.asked);
+        changes.bell.other.notify_one();
+        let bell = Arc::clone(&changes.bell);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            asked.notify_one();
+            bell.asked.notify_one();
         });
         let begun = Instant::now();
         changes.next(false).await;

@@ -57,13 +57,15 @@ pub(crate) async fn run(
     environment: &Environment,
     printer: &mut Printer<'_>,
 ) -> Result<u8, Failure> {
-    if arguments.cluster != GLOBAL {
+    if arguments.cluster != GLOBAL && !arguments.preflight {
         let shown = api::text::line(&arguments.cluster, 64);
         return Err(Failure::Usage {
             message: format!(
-                "--cluster={shown} is not supported yet: it comes with the upgrade of workload clusters; this version prepares and checks cluster {GLOBAL} only"
+                "--cluster={shown} goes with --preflight: a release is sent and deployed once, for the whole platform"
             ),
-            hint: format!("leave --cluster out, or write --cluster={GLOBAL}"),
+            hint: format!(
+                "leave --cluster out, or write: bash upgrade.sh --preflight --cluster={shown}"
+            ),
         });
     }
     let wishes = wishes(arguments, environment)?;
@@ -75,8 +77,11 @@ pub(crate) async fn run(
     if arguments.preflight {
         let need = "preflight reads the cluster";
         let connection = Connection::open(&environment.kubeconfig, need).await?;
-        let registry = job.wishes.registry.as_deref().unwrap_or_default();
-        return preflight::run(&job.package, &connection, registry, environment, printer).await;
+        let subject = preflight::Asked {
+            cluster: &arguments.cluster,
+            registry: job.wishes.registry.as_deref().unwrap_or_default(),
+        };
+        return preflight::run(&job.package, &connection, &subject, environment, printer).await;
     }
     let _lock = Lock::take(job.package.folder())?;
     job.prepare(printer).await.map(|()| 0)

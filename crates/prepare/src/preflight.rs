@@ -9,10 +9,14 @@ use crate::kubeconfig::Connection;
 use crate::platform::Platform;
 use crate::printer::Printer;
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
+use api::objects::Cluster;
 use api::{Digest, Release};
 use artifacts::package::Package;
+use cluster::Live;
 use cluster::execute::ContentError;
-use cluster::observe::{Depth, LiveFleet, Releases, Subject, observe};
+use cluster::observe::{Depth, LiveFleet, Releases, Servers, Subject, observe, route};
+use cluster::server::{ApiServer as _, ListQuery};
+use kube::Resource as _;
 use planner::preflight::{Summary, of_package, summary};
 use planner::snapshot::PackageFacts;
 
@@ -32,14 +36,22 @@ impl Releases for OfPackage<'_> {
     }
 }
 
-/// Runs it; the exit status says what came of it. `registry` is the one that was named, or empty.
+/// What the command line asks about.
+pub(crate) struct Asked<'a> {
+    /// The cluster.
+    pub(crate) cluster: &'a str,
+    /// The registry that was named, or empty.
+    pub(crate) registry: &'a str,
+}
+
+/// Runs it; the exit status says what came of it.
 ///
 /// # Errors
 /// When the cluster cannot be asked at all.
 pub(crate) async fn run(
     package: &Package,
     connection: &Connection,
-    registry: &str,
+    asked: &Asked<'_>,
     environment: &Environment,
     printer: &mut Printer<'_>,
 ) -> Result<u8, Failure> {
@@ -47,15 +59,17 @@ pub(crate) async fn run(
     let release = &package.release()?.release;
     let digest = package.product_image().digest();
     let platform = Platform::read(connection).await?;
-    let address = platform.pods_registry(registry);
+    let server = server(connection, asked.cluster).await?;
+    let address = platform.pods_registry(asked.registry);
     let image = format!("{address}/{PRODUCT_IMAGE_REPOSITORY}@{digest}");
     let subject = Subject {
-        cluster: GLOBAL.to_owned(),
+        cluster: asked.cluster.to_owned(),
         cvo_version: release.version.clone(),
         now: (environment.now)(),
     };
     let releases = OfPackage { digest, release };
-    let observed = observe(&connection.server, &releases, &LiveFleet, &subject, Depth::Preflight);
+    let servers = Servers { home: &connection.server, server: &server };
+    let observed = observe(servers, &releases, &LiveFleet, &subject, Depth::Preflight);
     let mut snapshot = observed.await.map_err(connection.failed("read the cluster"))?;
     let image = image.trim_start_matches('/').to_owned();
     snapshot.package =
@@ -66,5 +80,27 @@ pub(crate) async fn run(
         Summary::Passed => 0,
         Summary::Failed(_) => 1,
         Summary::Retrying(_) => 2,
+    })
+}
+
+/// The API server of the cluster that is asked about, by the credential that global keeps of it.
+async fn server(connection: &Connection, cluster: &str) -> Result<Live, Failure> {
+    let home = &connection.server;
+    if cluster == GLOBAL {
+        return Ok(home.clone());
+    }
+    let query = ListQuery::all(&Cluster::api_version(&()), &Cluster::kind(&()));
+    let registered = home.list(&query).await.map_err(connection.failed("list the clusters"))?;
+    let name = |cluster: &serde_json::Value| {
+        cluster.pointer("/metadata/name").and_then(|name| name.as_str()).map(str::to_owned)
+    };
+    let names: Vec<String> = registered.iter().filter_map(name).collect();
+    if names.iter().any(|name| name == cluster) {
+        let server = route(home, cluster).await.and_then(|r| r.server().map_err(|e| e.to_string()));
+        return Ok(server.unwrap_or_else(|why| Live::unreachable(&why)));
+    }
+    Err(Failure::Refused {
+        message: format!("no cluster {} is registered", api::text::line(cluster, 64)),
+        hints: vec![format!("choose one with --cluster: {}", api::text::names(&names))],
     })
 }

@@ -19,22 +19,36 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(500);
 
-/// Installs Core from an extracted package where nothing is installed yet; safe to run twice.
+/// Installs Core from an extracted package where nothing is installed yet, on the global cluster
+/// first and then on all others at once; safe to run twice.
 pub async fn install(sandbox: &Sandbox, package: &Path, narrator: &Narrator) -> Result<()> {
     let installed = object(sandbox, &["get", "prdb", api::names::PRODUCT_BASE]).await?;
     let version = text(&installed, "/status/version");
-    if !version.is_empty() {
+    if version.is_empty() {
+        let mut upgrade = command("bash", ["upgrade.sh"]);
+        upgrade.current_dir(package).env("KUBECONFIG", sandbox.kubeconfig(GLOBAL)?);
+        narrator.during("bash upgrade.sh", run(&mut upgrade, PREPARE_LIMIT)).await?;
+        narrator.during("installing Core", request_and_wait(sandbox, GLOBAL)).await?;
+    } else {
         narrator.say(&format!("Core {version} is installed"));
+    }
+    let clusters = sandbox.status().await?.clusters;
+    let others: Vec<String> =
+        clusters.into_iter().map(|c| c.name).filter(|name| name != GLOBAL).collect();
+    if others.is_empty() {
         return Ok(());
     }
-    let mut upgrade = command("bash", ["upgrade.sh"]);
-    upgrade.current_dir(package).env("KUBECONFIG", sandbox.kubeconfig(GLOBAL)?);
-    narrator.during("bash upgrade.sh", run(&mut upgrade, PREPARE_LIMIT)).await?;
-    narrator.during("installing Core", request_and_wait(sandbox)).await
+    let what = format!("installing Core on {}", others.join(", "));
+    let all = others.iter().map(|name| async move {
+        let installed = request_and_wait(sandbox, name).await;
+        installed.with_context(|| format!("cluster {name}"))
+    });
+    narrator.during(&what, futures::future::try_join_all(all)).await?;
+    Ok(())
 }
 
-async fn request_and_wait(sandbox: &Sandbox) -> Result<()> {
-    let cvsh = ["-n", api::names::NAMESPACE, "get", "cvsh", GLOBAL];
+async fn request_and_wait(sandbox: &Sandbox, cluster: &str) -> Result<()> {
+    let cvsh = ["-n", api::names::NAMESPACE, "get", "cvsh", cluster, "--ignore-not-found"];
     let deadline = Instant::now() + INSTALL_LIMIT;
     let mut asked = false;
     loop {
@@ -43,12 +57,12 @@ async fn request_and_wait(sandbox: &Sandbox) -> Result<()> {
         if !asked && !offered.is_empty() {
             let wish = serde_json::json!({ "spec": { "desiredUpdate": { "version": offered } } });
             let mut patch = sandbox.kubectl(GLOBAL)?;
-            patch.args(["-n", api::names::NAMESPACE, "patch", "cvsh", GLOBAL]);
+            patch.args(["-n", api::names::NAMESPACE, "patch", "cvsh", cluster]);
             patch.args(["--type", "merge", "-p", &wish.to_string()]);
             run(&mut patch, CALL_LIMIT).await?;
             asked = true;
         }
-        if asked && condition(&found, "Ready").is_some_and(|c| text(c, "/status") == "True") {
+        if condition(&found, "Ready").is_some_and(|c| text(c, "/status") == "True") {
             ensure!(!text(&found, "/status/current/version").is_empty(), "Ready without a version");
             return Ok(());
         }
@@ -76,6 +90,9 @@ async fn object(sandbox: &Sandbox, arguments: &[&str]) -> Result<Value> {
     let mut get = sandbox.kubectl(GLOBAL)?;
     get.args(arguments).args(["-o", "json"]);
     let answer = run(&mut get, CALL_LIMIT).await?;
+    if answer.trim().is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_str(&answer).context("kubectl gave no JSON")
 }
 

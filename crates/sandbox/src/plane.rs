@@ -85,6 +85,11 @@ impl ControlPlane {
         Ok(plane)
     }
 
+    /// What it consists of.
+    pub const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
@@ -145,8 +150,13 @@ impl ControlPlane {
         }
     }
 
-    /// Makes it the global cluster of a platform with this registry; the VIP is this machine.
-    pub async fn seed_platform(&self, registry: &TestRegistry) -> Result<()> {
+    /// Makes it the global cluster of a platform with this registry and these other clusters; the
+    /// VIP is this machine. Others may join later.
+    pub async fn seed_platform(
+        &self,
+        registry: &TestRegistry,
+        workloads: Vec<Registered>,
+    ) -> Result<()> {
         let platform = Platform {
             kubectl: self.folder.join("kubectl"),
             vip: "127.0.0.1".to_owned(),
@@ -156,7 +166,7 @@ impl ControlPlane {
                 credentials: registry.credentials().clone(),
             },
             global: self.registered(api::names::GLOBAL),
-            workloads: Vec::new(),
+            workloads,
         };
         platform.seed().await
     }

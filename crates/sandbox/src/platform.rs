@@ -126,7 +126,6 @@ impl Platform {
             objects::pull_secret(&self.registry.address, &accounts.pull)?,
             objects::license(&id)?,
             objects::admin_acks(),
-            objects::cluster_module(&global.name)?,
             objects::product_base(&self.registry.address, &self.vip, &id)?,
         ];
         self.apply(global, &all).await
@@ -147,6 +146,7 @@ impl Platform {
         let all = [
             objects::cluster_credential(cluster, &authority, &token)?,
             objects::machine(cluster)?,
+            objects::cluster_module(&cluster.name)?,
             // Last, so that its phase says that the others are there.
             known,
         ];

@@ -91,7 +91,7 @@ impl Bench {
         let mut edits = JoinSet::new();
         let mut sum = Edits::default();
         let mut number = 0_u64;
-        let url = format!("{}{}", self.plane.url(), super::watching::CVSH);
+        let url = format!("{}{}", self.plane.url(), self.of(api::names::GLOBAL).path());
         tokio::pin!(stop);
         loop {
             tokio::select! {

@@ -1,7 +1,7 @@
 //! What a test platform has beside the sandbox's seed: a control-plane node, an administrator, the
 //! objects of a package's deploy folder, a version that something else installed.
 
-use super::Bench;
+use super::{Bench, node};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::fs;
@@ -56,28 +56,12 @@ subjects: [{kind: ServiceAccount, name: administrator, namespace: kube-system}]
         Ok(own.replace(self.plane.token(), token))
     }
 
-    /// Makes the simulated node a control-plane node on containerd with its static Pods.
-    pub(super) async fn make_node(&self) -> Result<()> {
-        let label = format!("{}=", api::names::CONTROL_PLANE_LABEL);
-        self.kubectl(&["label", "node", "node-1", &label]).await?;
-        self.set_runtime("containerd://2.2.0").await?;
-        for component in api::names::STATIC_PODS {
-            self.make_static_pod(component).await?;
-        }
-        Ok(())
-    }
-
     /// What the node says of its container runtime.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn set_runtime(&self, runtime: &str) -> Result<()> {
-        let info = json!({
-            "containerRuntimeVersion": runtime, "kubeletVersion": "v1.33.13",
-            "architecture": "amd64", "operatingSystem": "linux", "machineID": "", "systemUUID": "",
-            "bootID": "", "kernelVersion": "", "osImage": "", "kubeProxyVersion": "",
-        });
-        self.set_status(&["node", "node-1"], &json!({ "nodeInfo": info })).await
+        node::set_runtime(&self.plane, runtime).await
     }
 
     /// A static Pod of the control plane on the node.
@@ -85,21 +69,7 @@ subjects: [{kind: ServiceAccount, name: administrator, namespace: kube-system}]
     /// # Errors
     /// When it cannot be made.
     pub async fn make_static_pod(&self, component: &str) -> Result<()> {
-        self.apply(&format!(
-            "
-apiVersion: v1
-kind: Pod
-metadata:
-  name: {component}-node-1
-  namespace: kube-system
-  labels: {{tier: control-plane, component: {component}}}
-spec:
-  nodeName: node-1
-  automountServiceAccountToken: false
-  containers: [{{name: it, image: example.invalid/{component}:1}}]
-"
-        ))
-        .await
+        node::make_static_pod(&self.plane, component).await
     }
 
     /// Lets the platform say that something else installed this version.
@@ -155,9 +125,6 @@ spec:
     /// # Errors
     /// When it is refused.
     pub async fn ask_for(&self, version: &str) -> Result<()> {
-        let wish = json!({ "spec": { "desiredUpdate": { "version": version } } });
-        let script = format!("kubectl patch cvsh global -n cpaas-system --type merge -p '{wish}'");
-        self.must(&script).await?;
-        Ok(())
+        self.of(api::names::GLOBAL).ask_for(version).await
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Bench;
 use anyhow::{Result, bail};
-use serde_json::Value;
+use api::names::GLOBAL;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -11,9 +12,16 @@ const POLL: Duration = Duration::from_millis(100);
 const OFFER_LIMIT: Duration = Duration::from_secs(30);
 /// From a request to its completion.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(180);
-/// The path of the ClusterVersionShadow.
-pub(super) const CVSH: &str =
-    "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/global";
+/// Where the ClusterVersionShadows are.
+const SHADOWS: &str =
+    "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows";
+
+/// What is asked and said of one cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    bench: &'a Bench,
+    cluster: &'a str,
+}
 
 /// A text in an object; empty where there is none.
 #[must_use]
@@ -53,7 +61,7 @@ impl Bench {
     /// # Errors
     /// When the API server does not answer.
     pub async fn cvsh(&self) -> Result<Value> {
-        self.get(CVSH).await
+        self.global().cvsh().await
     }
 
     /// Waits until an object is as it should be, and gives it.
@@ -83,6 +91,93 @@ impl Bench {
         }
     }
 
+    /// What is asked and said of a cluster.
+    #[must_use]
+    pub const fn of<'a>(&'a self, cluster: &'a str) -> Of<'a> {
+        Of { bench: self, cluster }
+    }
+
+    const fn global(&self) -> Of<'_> {
+        self.of(GLOBAL)
+    }
+
+    /// [`Of::cvsh_until`] of global.
+    ///
+    /// # Errors
+    /// When it is not within the limit.
+    pub async fn cvsh_until(
+        &self,
+        what: &str,
+        limit: Duration,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.global().cvsh_until(what, limit, is_so).await
+    }
+
+    /// [`Of::offered`] of global.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn offered(&self, version: &str) -> Result<Value> {
+        self.global().offered(version).await
+    }
+
+    /// [`Of::completed`] of global.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn completed(&self, version: &str) -> Result<Value> {
+        self.global().completed(version).await
+    }
+
+    /// [`Of::check_becomes`] of global.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub async fn check_becomes(&self, name: &str, state: &str, reason: &str) -> Result<Value> {
+        self.global().check_becomes(name, state, reason).await
+    }
+
+    /// [`Of::condition_becomes`] of global.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub async fn condition_becomes(
+        &self,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        self.global().condition_becomes(kind, status, reason).await
+    }
+}
+
+impl Of<'_> {
+    /// The ClusterVersionShadow; null where there is none.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn cvsh(&self) -> Result<Value> {
+        self.bench.get(&self.path()).await
+    }
+
+    pub(super) fn path(&self) -> String {
+        format!("{SHADOWS}/{}", self.cluster)
+    }
+
+    /// Writes the wish, as the seed does.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn ask_for(&self, version: &str) -> Result<()> {
+        let wish = json!({ "spec": { "desiredUpdate": { "version": version } } });
+        let cluster = self.cluster;
+        let patch =
+            format!("kubectl patch cvsh {cluster} -n cpaas-system --type merge -p '{wish}'");
+        self.bench.must(&patch).await?;
+        Ok(())
+    }
+
     /// Waits until the ClusterVersionShadow is as it should be, and gives it.
     ///
     /// # Errors
@@ -93,7 +188,7 @@ impl Bench {
         limit: Duration,
         is_so: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        self.until(CVSH, what, limit, is_so).await
+        self.bench.until(&self.path(), what, limit, is_so).await
     }
 
     /// Waits until a version is offered.
@@ -101,7 +196,7 @@ impl Bench {
     /// # Errors
     /// When it is not in time.
     pub async fn offered(&self, version: &str) -> Result<Value> {
-        let what = format!("{version} to be offered");
+        let what = format!("{version} to be offered to {}", self.cluster);
         self.cvsh_until(&what, OFFER_LIMIT, |c| {
             text(c, "/status/availableUpdates/0/version") == version
         })
@@ -113,7 +208,7 @@ impl Bench {
     /// # Errors
     /// When it is not in time.
     pub async fn completed(&self, version: &str) -> Result<Value> {
-        let what = format!("{version} to be complete");
+        let what = format!("{version} to be complete on {}", self.cluster);
         self.cvsh_until(&what, UPGRADE_LIMIT, |c| is_completed_at(c, version)).await
     }
 

@@ -23,4 +23,5 @@ mod t2_leader;
 mod t2_signature;
 mod t2_stalls;
 mod t2_unknown;
+mod t2_workload;
 mod upgrade_global;

@@ -108,6 +108,12 @@ pub struct ClusterCredentialFields {
     /// Base64 of the CA certificate (PEM).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ca_cert: String,
+    /// Base64 of the client certificate (PEM).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_cert: String,
+    /// Base64 of its key (PEM).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_key: String,
     /// Bearer token.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub token: String,

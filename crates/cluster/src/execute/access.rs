@@ -27,12 +27,12 @@ pub(super) struct Registry {
 pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
 ) -> Result<Registry, Stop> {
-    let base = typed::<ProductBase, _>(executor.server, "", PRODUCT_BASE).await?;
+    let base = typed::<ProductBase, _>(executor.home, "", PRODUCT_BASE).await?;
     let registry = base.map(|b| b.spec.registry).unwrap_or_default();
     let Some(name) = registry.secret_ref.map(|s| s.name).filter(|n| !n.is_empty()) else {
         return Ok(Registry { address: registry.address, secret: None });
     };
-    let found = executor.server.get(&secret_ref(NAMESPACE, &name)).await?;
+    let found = executor.home.get(&secret_ref(NAMESPACE, &name)).await?;
     let secret = found.and_then(|s| {
         let kind = s.get("type")?.clone();
         Some(json!({ "type": kind, "data": s.get("data")?.clone() }))

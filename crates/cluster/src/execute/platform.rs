@@ -8,22 +8,28 @@ use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions, PatchBody};
 use api::Version;
 use api::names::{
-    NAMESPACE, PRODUCT_BASE, RELEASE_IMAGE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
+    CVO, GLOBAL, NAMESPACE, PRODUCT_BASE, RELEASE_IMAGE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
     RELEASE_SIGNING_KEYS,
 };
 use api::objects::{
     ClusterModule, DeployStatus, ObjectRef, ProductBase, RunningStatus, VersionImage, object_ref,
 };
 use api::signing_key::{self, SigningKey};
+use planner::apply::Decision;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// ClusterModule shows the target and Upgrading.
+/// ClusterModule shows the target and Upgrading, and the cluster has what is recorded on it.
 pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &Version,
 ) -> Result<(), Stop> {
+    if executor.cluster != GLOBAL {
+        // On the global cluster the deployment of the operator brings them.
+        bring_kinds(executor).await?;
+    }
     let reference = object_ref::<ClusterModule>("", executor.cluster);
-    let mut live = match executor.server.get(&reference).await? {
+    let mut live = match executor.home.get(&reference).await? {
         Some(live) => live,
         None => {
             let body = json!({
@@ -32,7 +38,7 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
                 "metadata": { "name": executor.cluster },
                 "spec": { "version": version.to_string() },
             });
-            executor.server.create(&body).await?
+            executor.home.create(&body).await?
         }
     };
     let module: ClusterModule = parse(live.clone())?;
@@ -56,7 +62,36 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     Ok(())
 }
 
-/// ClusterModule, the keys of the release and ProductBase show the target as complete.
+/// The namespace and the kinds of what is recorded on each cluster. Kinds only grow: those of a
+/// newer operator stay.
+async fn bring_kinds<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+) -> Result<(), Stop> {
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
+    if executor.server.get(&planner::apply::reference(&namespace)?).await?.is_none() {
+        executor.server.create(&namespace).await?;
+    }
+    let definitions = api::crds::of_each_cluster().iter().map(|crd| json!(crd)).collect();
+    let definitions = planner::apply::prepare(definitions, CVO)?;
+    let mut live = BTreeMap::new();
+    for definition in &definitions {
+        if let Some(found) = executor.server.get(&definition.reference).await? {
+            live.insert(definition.reference.clone(), found);
+        }
+    }
+    let plan = planner::apply::plan_apply(definitions, &BTreeSet::new(), &live);
+    let wanted = plan.objects.into_iter().filter(|(_, decision)| *decision != Decision::Skip);
+    for (definition, _) in wanted {
+        let version = version_of(live.get(&definition.reference));
+        let body = at_version(definition.body, version);
+        executor.server.apply(&body, ApplyOptions { force: true, dry_run: false }).await?;
+    }
+    Ok(())
+}
+
+/// ClusterModule shows the target as complete; for the global cluster, so do the keys of the
+/// release and ProductBase.
 pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &Version,
@@ -64,6 +99,9 @@ pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
     license_keys: &[String],
     signing_keys: &[SigningKey],
 ) -> Result<(), Stop> {
+    if executor.cluster != GLOBAL {
+        return finish_module(executor, &version.to_string()).await;
+    }
     let version = version.to_string();
     let digest = VersionImage { version: version.clone(), image: image.to_owned() }.digest();
     let digest = digest.map_or_else(String::new, |digest| digest.to_string());
@@ -74,7 +112,7 @@ pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
         "data": { RELEASE_LICENSE_KEYS: license_keys.join("\n"), RELEASE_IMAGE: digest },
     });
     let reference = planner::apply::reference(&keys)?;
-    let found = executor.server.get(&reference).await?;
+    let found = executor.home.get(&reference).await?;
     let recorded = found.as_ref().and_then(|f| f.get("data")?.get(RELEASE_SIGNING_KEYS)).cloned();
     // A release without keys leaves those before it in force: trust never ends by an omission.
     let signing = match signing_keys {
@@ -87,7 +125,7 @@ pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
     if found.as_ref().and_then(|f| f.get("data")) != keys.get("data") {
         let keys = at_version(keys, version_of(found.as_ref()));
         // Nobody else has a say in the keys of the installed release.
-        executor.server.apply(&keys, ApplyOptions { force: true, dry_run: false }).await?;
+        executor.home.apply(&keys, ApplyOptions { force: true, dry_run: false }).await?;
     }
     finish_module(executor, &version).await?;
     finish_base(executor, &version).await
@@ -98,7 +136,7 @@ async fn finish_module<A: ApiServer, R: Renderer, C: Contents>(
     version: &str,
 ) -> Result<(), Stop> {
     let reference = object_ref::<ClusterModule>("", executor.cluster);
-    let Some(mut live) = executor.server.get(&reference).await? else { return Ok(()) };
+    let Some(mut live) = executor.home.get(&reference).await? else { return Ok(()) };
     let module: ClusterModule = parse(live.clone())?;
     if module.spec.version != version {
         let spec = json!({ "spec": { "version": version } });
@@ -123,7 +161,7 @@ async fn finish_base<A: ApiServer, R: Renderer, C: Contents>(
     version: &str,
 ) -> Result<(), Stop> {
     let reference = object_ref::<ProductBase>("", PRODUCT_BASE);
-    let Some(mut live) = executor.server.get(&reference).await? else { return Ok(()) };
+    let Some(mut live) = executor.home.get(&reference).await? else { return Ok(()) };
     let base: ProductBase = parse(live.clone())?;
     if base.spec.version != version {
         let spec = json!({ "spec": { "version": version } });
@@ -145,7 +183,7 @@ async fn merge<A: ApiServer, R: Renderer, C: Contents>(
     body: Value,
 ) -> Result<Value, Stop> {
     let body = PatchBody::Merge(at_version(body, version_of(Some(live))));
-    Ok(executor.server.patch(reference, subresource, &body).await?)
+    Ok(executor.home.patch(reference, subresource, &body).await?)
 }
 
 fn version_of(live: Option<&Value>) -> Option<&str> {

@@ -1,11 +1,13 @@
 //! The other clusters of the platform, as far as a round about global asks: which Kubernetes they
 //! run. A cluster that does not answer is Unknown for itself and holds up nobody.
 
-use super::typed_list;
+use super::{Servers, observed, typed, typed_list};
+use crate::Live;
 use crate::call::CallError;
 use crate::server::ApiServer;
-use api::names::ADVERTISE;
-use api::objects::{Cluster, ClusterCredential};
+use api::names::{ADVERTISE, GLOBAL, NAMESPACE};
+use api::objects::{Cluster, ClusterCredential, ClusterVersionShadow, HistoryState};
+use api::{Digest, Version};
 use base64::Engine as _;
 use futures::StreamExt as _;
 use planner::snapshot::Observed;
@@ -31,21 +33,25 @@ pub trait Fleet: Sync {
     ) -> impl Future<Output = Result<String, String>> + Send;
 }
 
-/// The versions of this cluster and of every other one.
+/// The version of this cluster; for the global one, of every other as well.
 pub(super) async fn kubernetes_versions<A: ApiServer, F: Fleet>(
-    server: &A,
+    servers: Servers<'_, A>,
     fleet: &F,
     own: &str,
 ) -> BTreeMap<String, Observed<String>> {
+    let Servers { home, server } = servers;
     let mut versions = BTreeMap::new();
     let answer = match server.version().await {
         Ok(version) => Observed::Value(version),
         Err(error) => Observed::Unknown(error.to_string()),
     };
     versions.insert(own.to_owned(), answer);
+    if own != GLOBAL {
+        return versions;
+    }
     let (clusters, credentials) = futures::join!(
-        typed_list::<Cluster, _>(server, None),
-        typed_list::<ClusterCredential, _>(server, None),
+        typed_list::<Cluster, _>(home, None),
+        typed_list::<ClusterCredential, _>(home, None),
     );
     let (clusters, credentials) = match (clusters, credentials) {
         (Ok(clusters), Ok(credentials)) => (clusters, credentials),
@@ -62,6 +68,77 @@ pub(super) async fn kubernetes_versions<A: ApiServer, F: Fleet>(
     let limits = Limits { answer: ANSWER_TIMEOUT, fleet: FLEET_TIMEOUT };
     versions.extend(ask_all(fleet, &others, &credentials, limits).await);
     versions
+}
+
+/// The versions that every global cluster has completed. A kind that is not served, and an object
+/// that is not there, have completed nothing.
+pub(super) async fn reached_by_global<A: ApiServer>(home: &A) -> Observed<Vec<Version>> {
+    let found = typed::<ClusterVersionShadow, _>(home, NAMESPACE, GLOBAL).await;
+    observed(found.map(|shadow| {
+        let status = shadow.and_then(|s| s.status).unwrap_or_default();
+        let completed = status.history.iter().filter(|h| h.state == HistoryState::Completed);
+        let completed = completed.map(|entry| entry.version.as_str());
+        let current = status.current.iter().map(|current| current.version.as_str());
+        completed.chain(current).filter_map(|version| version.parse().ok()).collect()
+    }))
+}
+
+/// How a registered cluster is reached.
+#[derive(Clone)]
+pub struct Route {
+    config: kube::Config,
+    /// Of the address and the credential: another one is another way.
+    digest: Digest,
+}
+
+impl Route {
+    /// Whether nothing of it has changed.
+    #[must_use]
+    pub fn is_that_of(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
+    /// The API server at its end.
+    ///
+    /// # Errors
+    /// When the credential cannot be used.
+    pub fn server(&self) -> Result<Live, CallError> {
+        Live::new(self.config.clone())
+    }
+}
+
+/// Finds how a registered cluster is reached.
+///
+/// # Errors
+/// The text says why that is not known; never what a credential holds.
+pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, String> {
+    let why = |what: String| format!("cluster {name} cannot be reached: {what}");
+    let (cluster, credentials) = futures::join!(
+        typed::<Cluster, _>(home, "", name),
+        typed_list::<ClusterCredential, _>(home, None),
+    );
+    let cluster = cluster.map_err(|e| why(e.to_string()))?;
+    let cluster = cluster.ok_or_else(|| why("there is no such Cluster".to_owned()))?;
+    let credentials = credentials.map_err(|e| why(e.to_string()))?;
+    let credential = credential_of(&cluster, &credentials).map_err(why)?;
+    let config = config_of(&cluster, credential).map_err(why)?;
+    let of = &credential.spec;
+    let parts =
+        [&config.cluster_url.to_string(), &of.ca_cert, &of.token, &of.client_cert, &of.client_key];
+    let digest = Digest::of(parts.map(String::as_str).join("\n").as_bytes());
+    Ok(Route { config, digest })
+}
+
+/// The credential of a cluster.
+fn credential_of<'a>(
+    cluster: &Cluster,
+    credentials: &'a [ClusterCredential],
+) -> Result<&'a ClusterCredential, String> {
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    credentials
+        .iter()
+        .find(|c| c.spec.cluster_name == name)
+        .ok_or_else(|| format!("there is no ClusterCredential of {name}"))
 }
 
 /// How long one cluster, and all of them together, may take to answer.
@@ -93,11 +170,9 @@ async fn ask<F: Fleet>(
     end: Instant,
 ) -> (String, Observed<String>) {
     let name = cluster.metadata.name.clone().unwrap_or_default();
-    let Some(credential) = credentials.iter().find(|c| c.spec.cluster_name == name) else {
-        return (
-            name.clone(),
-            Observed::Unknown(format!("there is no ClusterCredential of {name}")),
-        );
+    let credential = match credential_of(cluster, credentials) {
+        Ok(credential) => credential,
+        Err(why) => return (name, Observed::Unknown(why)),
     };
     let begun = Instant::now();
     if begun >= end {
@@ -128,7 +203,7 @@ impl Fleet for LiveFleet {
         credential: &ClusterCredential,
     ) -> Result<String, String> {
         let config = config_of(cluster, credential)?;
-        let server = crate::Live::new(config).map_err(|e| e.to_string())?;
+        let server = Live::new(config).map_err(|e| e.to_string())?;
         server.version().await.map_err(|e| e.to_string())
     }
 }
@@ -166,6 +241,10 @@ pub fn config_of(
     }
     if !credential.spec.token.is_empty() {
         config.auth_info.token = Some(credential.spec.token.clone().into());
+    }
+    if !credential.spec.client_cert.is_empty() {
+        config.auth_info.client_certificate_data = Some(credential.spec.client_cert.clone());
+        config.auth_info.client_key_data = Some(credential.spec.client_key.clone().into());
     }
     Ok(config)
 }

@@ -35,7 +35,9 @@ fn execute<C: Contents>(world: &World, contents: &C, step: &Step) -> StepResult 
     for _ in 0..ATTEMPTS {
         let now = world.server.lock().store.now;
         let server = &world.server;
-        let executor = Executor { server, renderer: &Templates, contents, cluster: GLOBAL, now };
+        let home = server;
+        let executor =
+            Executor { home, server, renderer: &Templates, contents, cluster: GLOBAL, now };
         let result = runtime.block_on(executor.execute(step)).result;
         if !matches!(result, StepResult::Waiting(_)) {
             return result;

@@ -137,6 +137,7 @@ impl World {
         let now = self.clock(now);
         let shelf = Moody(&self.server);
         let round = Round {
+            home: &self.server,
             server: &self.server,
             renderer: &Templates,
             store: &shelf,
@@ -189,6 +190,7 @@ impl World {
     pub(crate) fn execute(&mut self, step: &planner::Step) -> planner::Outcome {
         let now = self.server.lock().store.now;
         let executor = Executor {
+            home: &self.server,
             server: &self.server,
             renderer: &Templates,
             contents: &Shelf,

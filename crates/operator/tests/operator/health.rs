@@ -47,7 +47,7 @@ async fn a_world_in_which_nothing_changes_is_alive() {
     .await;
     let pulse = Arc::new(Pulse::new(ALIVE));
     let live = server.live().heard_by(Arc::clone(&pulse) as Arc<dyn Hearing>);
-    let _triggers = Triggers::start(live.client(), Arc::clone(&pulse), "global".to_owned());
+    let _triggers = Triggers::start(live.client().unwrap(), Arc::clone(&pulse));
     sleep(ALIVE * 3).await;
     assert_eq!((page(&pulse, "/healthz").await, page(&pulse, "/readyz").await), (200, 200));
 }
@@ -62,7 +62,7 @@ async fn a_server_that_answers_only_for_the_lease_is_not_alive() {
     .await;
     let pulse = Arc::new(Pulse::new(ALIVE));
     let live = server.live().heard_by(Arc::clone(&pulse) as Arc<dyn Hearing>);
-    let _triggers = Triggers::start(live.client(), Arc::clone(&pulse), "global".to_owned());
+    let _triggers = Triggers::start(live.client().unwrap(), Arc::clone(&pulse));
     for _ in 0..10 {
         live.version().await.unwrap();
         sleep(ALIVE / 4).await;
@@ -75,7 +75,7 @@ async fn a_server_that_refuses_everything_is_neither_ready_nor_alive() {
     let server = Server::start(|_, _, _| forbidden()).await;
     let pulse = Arc::new(Pulse::new(ALIVE));
     let live = server.live().heard_by(Arc::clone(&pulse) as Arc<dyn Hearing>);
-    let _triggers = Triggers::start(live.client(), Arc::clone(&pulse), "global".to_owned());
+    let _triggers = Triggers::start(live.client().unwrap(), Arc::clone(&pulse));
     sleep(Duration::from_millis(500)).await;
     assert_eq!(page(&pulse, "/readyz").await, 503, "nothing has succeeded yet");
     assert!(live.version().await.is_err());
@@ -92,7 +92,7 @@ async fn a_server_that_refuses_everything_is_neither_ready_nor_alive() {
 async fn a_server_that_is_gone_is_neither_ready_nor_alive() {
     let pulse = Arc::new(Pulse::new(ALIVE));
     let live = live("http://127.0.0.1:1").heard_by(Arc::clone(&pulse) as Arc<dyn Hearing>);
-    let _triggers = Triggers::start(live.client(), Arc::clone(&pulse), "global".to_owned());
+    let _triggers = Triggers::start(live.client().unwrap(), Arc::clone(&pulse));
     sleep(ALIVE + Duration::from_millis(500)).await;
     assert_eq!((page(&pulse, "/healthz").await, page(&pulse, "/readyz").await), (503, 503));
     pulse.beat();

@@ -27,8 +27,7 @@ async fn usage_errors_say_what_to_write() {
     for (flags, error) in [
         (&["--nonsense"][..], "there is no flag --nonsense"),
         (&["--only-sync-image", "--skip-sync-image"], "nothing to do"),
-        (&["--cluster=workload-a"], "not supported yet"),
-        (&["--cluster", "workload-a", "--preflight"], "not supported yet"),
+        (&["--cluster=workload-a"], "goes with --preflight"),
         (&["--registry=https://r"], "without scheme"),
     ] {
         assert_failed(&plain(&folder, flags).await, 64, error, "");

@@ -190,6 +190,7 @@ pub(super) fn cluster_credential(
         tenant_id: TENANT.to_owned(),
         ca_cert: authority.to_owned(),
         token: token.to_owned(),
+        ..ClusterCredentialFields::default()
     };
     Object::typed(&ClusterCredential::new(&cluster.name, fields))
 }

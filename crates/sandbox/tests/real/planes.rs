@@ -171,13 +171,13 @@ async fn a_plane_can_stand_for_a_platform() {
     let registry = TestRegistry::start(&program, &folder.path().join("registry")).await.unwrap();
     let state = folder.path().join("plane");
     let plane = ControlPlane::start(&state, programs(false).await).await.unwrap();
-    plane.seed_platform(&registry).await.unwrap();
+    plane.seed_platform(&registry, Vec::new()).await.unwrap();
     let base = ["get", "productbase", "base", "-o", "jsonpath={.status.phase} {.spec.registry}"];
     let said = kubectl(&plane, &base).await.unwrap();
     assert!(said.starts_with("Running ") && said.contains(registry.address()), "{said}");
     let version = ["get", "productbase", "base", "-o", "jsonpath={.metadata.resourceVersion}"];
     let before = kubectl(&plane, &version).await.unwrap();
-    plane.seed_platform(&registry).await.unwrap();
+    plane.seed_platform(&registry, Vec::new()).await.unwrap();
     assert_eq!(kubectl(&plane, &version).await.unwrap(), before);
 }
 

@@ -1,0 +1,152 @@
+//! Decides about which clusters rounds are made: the global one and, where it drives the fleet,
+//! every cluster that is registered on it. Each has a task of its own, so that one that is dead or
+//! slow holds up nobody.
+
+use crate::lease::Leadership;
+use crate::round::{Rounds, Shared};
+use crate::triggers::Changes;
+use anyhow::Context as _;
+use api::names::GLOBAL;
+use api::objects::Cluster;
+use cluster::CallError;
+use cluster::server::{ApiServer as _, ListQuery};
+use kube::Resource as _;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet, LocalSet};
+use tokio::time::Instant;
+
+/// How often the registered clusters are listed at least.
+const LOOK: Duration = Duration::from_secs(60);
+/// How soon a follower looks whether it leads.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+/// Makes rounds about every cluster until it is told to stop.
+///
+/// # Errors
+/// When a task ends that should not.
+pub async fn run(
+    shared: Arc<Shared>,
+    leadership: Leadership,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    // Rounds borrow what they share; all of them wait for servers far more than they compute.
+    LocalSet::new().run_until(all(shared, leadership, stopped)).await
+}
+
+async fn all(
+    shared: Arc<Shared>,
+    leadership: Leadership,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    let mut of: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let told = stopped.clone();
+    let start = |name: &str, tasks: &mut JoinSet<()>| {
+        let rounds = Rounds::new(Arc::clone(&shared), name);
+        let changes = Changes::of(shared.bells().of(name));
+        tasks.spawn_local(about(rounds, changes, leadership.clone(), told.clone()))
+    };
+    start(GLOBAL, &mut tasks);
+    while !*stopped.borrow() {
+        let leads = leadership.leads();
+        shared.metrics().leader(leads);
+        let wait = if leads { LOOK } else { FOLLOW };
+        if leads && drives_the_fleet() {
+            match registered(&shared).await {
+                Ok(names) => {
+                    let gone: Vec<String> =
+                        of.keys().filter(|name| !names.contains(*name)).cloned().collect();
+                    for name in gone {
+                        tracing::info!(name, "the cluster is not registered any more");
+                        of.remove(&name).inspect(AbortHandle::abort);
+                        shared.bells().forget(&name);
+                        shared.metrics().forget(&name);
+                    }
+                    for name in names {
+                        if let Entry::Vacant(vacant) = of.entry(name) {
+                            let task = start(vacant.key(), &mut tasks);
+                            vacant.insert(task);
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the clusters cannot be listed"),
+            }
+        }
+        tokio::select! {
+            () = shared.bells().fleet_changed(), if leads => {}
+            () = tokio::time::sleep(wait) => {}
+            Some(ended) = tasks.join_next() => unexpected(ended)?,
+            _ = stopped.changed() => break,
+        }
+    }
+    // Each ends with its round.
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            return Err(error).context("a round ended unexpectedly");
+        }
+    }
+    Ok(())
+}
+
+/// A task ended: of a cluster that is gone, or it should not have.
+fn unexpected(ended: Result<(), tokio::task::JoinError>) -> anyhow::Result<()> {
+    match ended {
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => Err(error).context("a round ended unexpectedly"),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Whether this global cluster drives the others. The one place that is asked.
+const fn drives_the_fleet() -> bool {
+    true
+}
+
+/// The clusters beside the global one.
+async fn registered(shared: &Shared) -> Result<BTreeSet<String>, CallError> {
+    let mut query = ListQuery::all(&Cluster::api_version(&()), &Cluster::kind(&()));
+    query.metadata_only = true;
+    let all = match shared.home().list(&query).await {
+        Ok(all) => all,
+        // A platform that knows no other clusters has none.
+        Err(CallError::KindAbsent(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let name = |cluster: &serde_json::Value| {
+        let metadata = cluster.get("metadata")?;
+        let is_going = metadata.get("deletionTimestamp").is_some();
+        let name = metadata.get("name")?.as_str()?.to_owned();
+        (!is_going && name != GLOBAL).then_some(name)
+    };
+    Ok(all.iter().filter_map(name).collect())
+}
+
+/// Rounds about one cluster while this process leads.
+async fn about(
+    mut rounds: Rounds,
+    mut changes: Changes,
+    leadership: Leadership,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut due = Instant::now();
+    while !*stopped.borrow() {
+        tokio::select! {
+            () = changes.next(rounds.is_at_work()) => {}
+            () = tokio::time::sleep_until(due) => {}
+            _ = stopped.changed() => break,
+        }
+        if !leadership.leads() {
+            // A follower looks again soon: it may have become the leader.
+            due = Instant::now() + FOLLOW;
+            continue;
+        }
+        let wait = rounds.run(jiff::Timestamp::now()).await;
+        due = Instant::now() + wait;
+    }
+}

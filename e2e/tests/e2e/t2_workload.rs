@@ -1,0 +1,158 @@
+//! Workload clusters: they follow global and never pass it, side by side, and none holds up
+//! another.
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::t2::{Bench, check, condition, is_completed_at, text};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// From what global has reached to the offer.
+const OFFERED: Duration = Duration::from_secs(5);
+const A: &str = "workload-a";
+
+/// Whether a version is not offered for this reason.
+fn not_offered(cvsh: &Value, version: &str, reason: &str) -> bool {
+    let all = cvsh.pointer("/status/notOffered").and_then(Value::as_array);
+    let all = all.into_iter().flatten();
+    all.into_iter().any(|o| text(o, "/version") == version && text(o, "/reason") == reason)
+}
+
+/// Installs 4.2.1 on a cluster that just joined.
+async fn installed(bench: &Bench, name: &str) -> Result<()> {
+    let of = bench.of(name);
+    of.offered("4.2.1").await?;
+    of.ask_for("4.2.1").await?;
+    of.completed("4.2.1").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_cluster_follows_global() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    let plane = bench.joins(A).await?;
+    let of = bench.of(A);
+    installed(&bench, A).await.with_context(|| operator.said())?;
+    let deployed =
+        plane.kubectl().args(["get", "apprelease", "-n", "cpaas-system"]).output().await?;
+    ensure!(String::from_utf8_lossy(&deployed.stdout).contains("coredns"), "{deployed:?}");
+    // 4.3.0 is published: global may move, the others wait for it.
+    bench.publish("4.3.0").await?;
+    bench.offered("4.3.0").await?;
+    let waits = |c: &Value| not_offered(c, "4.3.0", "GlobalNotReached");
+    of.cvsh_until("4.3.0 to wait for global", LIMIT, waits).await?;
+    let said = bench.run(&format!("ac adm upgrade --cluster={A} --to=4.3.0")).await?;
+    ensure!(said.code != 0, "{said:?}");
+    said.containing("waits until every global cluster has completed 4.3.0")?;
+    let preflight = format!("bash upgrade.sh --preflight --cluster={A}");
+    let said = bench.run(&preflight).await?.expect(1)?;
+    let said = said.containing("GlobalNotReached")?.containing(A)?;
+    // Whoever asks all the same waits, and it is said for what.
+    of.ask_for("4.3.0").await?;
+    of.check_becomes("ClusterVersionUpgradeable", "Failed", "GlobalNotReached").await?;
+    let cvsh = of.cvsh().await?;
+    for name in ["KubernetesVersionSupported", "DockerRuntimeUnsupported", "ClusterRunning"] {
+        let state = text(check(&cvsh, name), "/state").to_owned();
+        ensure!(state == "Passed", "{name}: {state}");
+        ensure!(said.text.contains(name), "{said:?}");
+    }
+    bench.ask_for("4.3.0").await?;
+    bench.completed("4.3.0").await?;
+    let began = Instant::now();
+    let moves = |c: &Value| text(c, "/status/desired/version") == "4.3.0";
+    of.cvsh_until("the wish that stands to be taken up", LIMIT, moves).await?;
+    ensure!(began.elapsed() < OFFERED, "taken up after {:?}", began.elapsed());
+    of.completed("4.3.0").await.with_context(|| operator.said())?;
+    let module = bench.get("/apis/cluster.alauda.io/v1alpha2/clustermodules/workload-a").await?;
+    ensure!(text(&module, "/status/base/version") == "4.3.0", "{module:#}");
+    let said = bench.must("ac adm upgrade status -A && ac get clusters").await?;
+    ensure!(said.contains("2 clusters: 2 at target"), "{said}");
+    let status = bench.must(&format!("ac adm upgrade status --cluster={A}")).await?;
+    ensure!(status.contains("Cluster workload-a is at 4.3.0"), "{status}");
+    // A customisation on it is applied there.
+    customised(&plane).await
+}
+
+async fn customised(plane: &sandbox::ControlPlane) -> Result<()> {
+    let patch = json!({
+        "apiVersion": "operator.alauda.io/v1alpha1", "kind": "ResourcePatch",
+        "metadata": { "name": "rp-a" },
+        "spec": {
+            "release": "kube-system/coredns",
+            "target": {
+                "apiVersion": "apps/v1", "kind": "Deployment", "name": "coredns",
+                "namespace": "kube-system",
+            },
+            "jsonPatch": [{ "op": "replace", "path": "/spec/replicas", "value": 3 }],
+        },
+    });
+    let mut apply = plane.kubectl();
+    apply.args(["apply", "-f", "-"]);
+    sandbox::process::run_with_input(&mut apply, patch.to_string().as_bytes(), LIMIT).await?;
+    sandbox::process::wait_until("three replicas", LIMIT, || async {
+        let mut get = plane.kubectl();
+        get.args(["-n", "kube-system", "get", "deployment", "coredns", "-o"]);
+        get.arg("jsonpath={.spec.replicas}");
+        Ok(sandbox::process::run(&mut get, LIMIT).await? == "3")
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    let _a = bench.joins(A).await?;
+    let mut b = bench.joins("workload-b").await?;
+    // One that was never reachable, one without credentials, and one of another kind.
+    for (name, kind) in [("nowhere", "Baremetal"), ("foreign", "Imported")] {
+        let cluster = json!({
+            "apiVersion": "platform.tkestack.io/v1", "kind": "Cluster",
+            "metadata": { "name": name },
+            "spec": { "type": kind, "tenantID": "default", "version": "1.33.13" },
+        });
+        bench.apply(&cluster.to_string()).await?;
+        let address = json!({ "host": "127.0.0.1", "port": 1, "type": "Advertise" });
+        let status = json!({ "phase": "Running", "addresses": [address] });
+        bench.set_status(&["clusters.platform.tkestack.io", name], &status).await?;
+    }
+    for name in [A, "workload-b"] {
+        installed(&bench, name).await.with_context(|| operator.said())?;
+    }
+    let not_ours = |c: &Value| text(condition(c, "Ready"), "/reason") == "NotUpgradable";
+    bench.of("foreign").cvsh_until("it to be none of ours", LIMIT, not_ours).await?;
+    let lost = |c: &Value| text(condition(c, "PreflightReady"), "/status") == "Unknown";
+    bench.of("nowhere").cvsh_until("it to be unknown", LIMIT, lost).await?;
+    // KubernetesVersionSupported of global asks all of them.
+    bench.disable(&["KubernetesVersionSupported"]).await?;
+    bench.publish("4.3.0").await?;
+    bench.offered("4.3.0").await?;
+    bench.ask_for("4.3.0").await?;
+    bench.completed("4.3.0").await?;
+    bench.of("workload-b").offered("4.3.0").await?;
+    bench.of("workload-b").ask_for("4.3.0").await?;
+    let runs = |c: &Value| text(condition(c, "Reconciling"), "/reason") == "Upgrading";
+    bench.of("workload-b").cvsh_until("its upgrade to run", LIMIT, runs).await?;
+    b.cut();
+    bench.of(A).offered("4.3.0").await?;
+    bench.of(A).ask_for("4.3.0").await?;
+    let began = Instant::now();
+    bench.of(A).completed("4.3.0").await.with_context(|| operator.said())?;
+    eprintln!("beside a cluster that is gone: {:?}", began.elapsed());
+    let said = |c: &Value| {
+        let reconciling = condition(c, "Reconciling");
+        text(reconciling, "/status") == "True" && !text(reconciling, "/message").is_empty()
+    };
+    let cvsh =
+        bench.of("workload-b").cvsh_until("it to say what it waits for", LIMIT, said).await?;
+    ensure!(!is_completed_at(&cvsh, "4.3.0"), "{cvsh:#}");
+    let all = bench.run("ac adm upgrade status -A --exit-code").await?;
+    eprintln!("{}", all.text);
+    b.resume().await?;
+    bench.of("workload-b").completed("4.3.0").await.with_context(|| operator.said())?;
+    // One that leaves takes what is kept of it along.
+    bench.kubectl(&["delete", "clusters.platform.tkestack.io", "nowhere"]).await?;
+    let path =
+        "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/nowhere";
+    bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
+    Ok(())
+}
