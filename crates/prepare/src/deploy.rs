@@ -5,6 +5,7 @@
 mod apply;
 mod guard;
 mod manifests;
+mod offer;
 mod operator;
 mod publish;
 mod retire;
@@ -132,6 +133,7 @@ pub(crate) async fn run(
     if guard::stays_at(&shadows, cluster, version) {
         return printer.say(&format!("Cluster {cluster} is at {version}: nothing is left to ask."));
     }
+    offer::wait(connection, arriving, printer).await?;
     printer.say(&format!(
         "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={cluster} --to={version}"
     ))
