@@ -33,8 +33,8 @@ const fn step(
     Step { title, command, code, says }
 }
 
-/// The job of an administrator who moves global from 4.2.1 to 4.3.0.
-pub const STEPS: [Step; 11] = [
+/// The job of an administrator who moves global from 4.2.1 to 4.3.0, and then the other cluster.
+pub const STEPS: [Step; 14] = [
     step(
         "The platform is at 4.2.1; a user has customised the cluster's DNS",
         "cat \"$JOB/resource-patch.yaml\" && kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
@@ -95,6 +95,24 @@ pub const STEPS: [Step; 11] = [
         "kubectl get resourcepatches && kubectl -n kube-system get deployment coredns -o jsonpath='{.spec.template.spec.containers[0].resources.limits.memory}{\"\\n\"}'",
         0,
         &["Active", "200Mi"],
+    ),
+    step(
+        "Global is there: the workload cluster may follow",
+        "ac adm upgrade --cluster=workload-a --to-latest",
+        0,
+        &["4.2.1 -> 4.3.0"],
+    ),
+    step(
+        "And is followed to its end",
+        "ac adm upgrade status --cluster=workload-a --watch --timeout=8m",
+        0,
+        &["4.3.0"],
+    ),
+    step(
+        "Every cluster is at its target",
+        "ac get clusters && ac adm upgrade status --all-clusters",
+        0,
+        &["workload-a", "2 clusters: 2 at target"],
     ),
 ];
 

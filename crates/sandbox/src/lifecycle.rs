@@ -287,6 +287,7 @@ impl Sandbox {
                 port: 6443,
                 token: None,
                 kubernetes: spec.kubernetes.to_string(),
+                dns_ip: spec.dns_ip(),
                 machine: spec.host_name(),
                 kubeconfig: node.kubeconfig(),
             }

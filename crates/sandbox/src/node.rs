@@ -68,6 +68,12 @@ impl Spec {
         format!("{}-cp-1", self.name)
     }
 
+    /// The address of its DNS service: by kubeadm's rule the tenth of its Services.
+    pub(crate) fn dns_ip(&self) -> String {
+        let network = self.services.rsplit_once('.').map_or("", |(network, _)| network);
+        format!("{network}.10")
+    }
+
     fn cgroup_name(&self) -> String {
         format!("{}-{}", self.tag, self.name)
     }

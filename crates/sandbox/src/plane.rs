@@ -144,6 +144,7 @@ impl ControlPlane {
             port: self.port,
             advertised: "127.0.0.1".to_owned(),
             kubernetes: KubernetesVersion::default().to_string(),
+            dns_ip: "10.96.0.10".to_owned(),
             machine: format!("{name}-cp-1"),
             kubeconfig: self.kubeconfig(),
             token: Some(self.token.clone()),

@@ -37,6 +37,8 @@ pub struct Registered {
     pub advertised: String,
     /// What it runs, such as `v1.33.13`.
     pub kubernetes: String,
+    /// The address of its DNS service.
+    pub dns_ip: String,
     /// The name of its one machine.
     pub machine: String,
     /// The administrator's kubeconfig.

@@ -4,6 +4,7 @@
 
 mod canaries;
 mod errors;
+mod hostile;
 mod import_manifest;
 mod record;
 mod request;

@@ -64,6 +64,9 @@ pub struct ClusterStatus {
     /// Kubernetes version.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
+    /// Address of its DNS service.
+    #[serde(rename = "dnsIP", skip_serializing_if = "String::is_empty")]
+    pub dns_ip: String,
     /// Addresses of its API server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<ClusterAddress>,

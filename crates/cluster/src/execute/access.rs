@@ -7,7 +7,7 @@ use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions, Right};
 use api::StalledReason;
 use api::names::{NAMESPACE, PRODUCT_BASE, PULL_SECRET};
-use api::objects::{ObjectRef, ProductBase};
+use api::objects::{Cluster, ObjectRef, ProductBase};
 use api::release::ReleaseImage;
 use futures::StreamExt as _;
 use planner::apply::{ApplyPlan, Decision, Hook, is_protected, reference};
@@ -15,22 +15,35 @@ use planner::plan::ApplyStep;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// From where Pods pull.
+/// What every chart is told of the cluster, and from where Pods pull.
 pub(super) struct Registry {
+    /// Facts of the cluster itself.
+    cluster: Value,
     /// Host and port.
     pub(super) address: String,
     /// The data of the pull secret, where the platform has one.
     secret: Option<Value>,
 }
 
-/// Reads the platform's registry and pull secret.
+/// What charts are told of the cluster: its name and, where it is registered with one, the address
+/// of its DNS service.
+async fn facts<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+) -> Result<Value, Stop> {
+    let found = typed::<Cluster, _>(executor.home, "", executor.cluster).await?;
+    let dns_ip = found.and_then(|cluster| cluster.status).unwrap_or_default().dns_ip;
+    Ok(json!({ "name": executor.cluster, "dnsIP": dns_ip }))
+}
+
+/// Reads the platform's registry and pull secret, and the facts of the cluster.
 pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
 ) -> Result<Registry, Stop> {
+    let cluster = facts(executor).await?;
     let base = typed::<ProductBase, _>(executor.home, "", PRODUCT_BASE).await?;
     let registry = base.map(|b| b.spec.registry).unwrap_or_default();
     let Some(name) = registry.secret_ref.map(|s| s.name).filter(|n| !n.is_empty()) else {
-        return Ok(Registry { address: registry.address, secret: None });
+        return Ok(Registry { cluster, address: registry.address, secret: None });
     };
     let found = executor.home.get(&secret_ref(NAMESPACE, &name)).await?;
     let secret = found.and_then(|s| {
@@ -47,7 +60,7 @@ pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
         );
         return Err(Stop::BlockedUntil(StalledReason::ImagePullFailed, message, remedy));
     }
-    Ok(Registry { address: registry.address, secret })
+    Ok(Registry { cluster, address: registry.address, secret })
 }
 
 fn secret_ref(namespace: &str, name: &str) -> ObjectRef {
@@ -76,6 +89,7 @@ impl Registry {
         json!({
             "registry": { "address": self.address, "imagePullSecrets": secrets },
             "images": images,
+            "cluster": self.cluster,
         })
     }
 

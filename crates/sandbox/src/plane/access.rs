@@ -112,6 +112,9 @@ pub(super) fn controllers(folder: &Path, port: u16) -> Result<Vec<String>> {
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         "--leader-elect=false".to_owned(),
+        // By default it sends twenty requests a second, which would be what tests wait for.
+        "--kube-api-qps=400".to_owned(),
+        "--kube-api-burst=800".to_owned(),
         format!("--service-account-private-key-file={}", file("sa.key")?),
         format!("--root-ca-file={}", file("tls/ca.crt")?),
     ])

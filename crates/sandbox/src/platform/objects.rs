@@ -216,6 +216,7 @@ pub(super) fn cluster(cluster: &Registered) -> Result<Object> {
     object.status = Some(ClusterStatus {
         phase: names::RUNNING.to_owned(),
         version,
+        dns_ip: cluster.dns_ip.clone(),
         addresses: vec![
             address(names::ADVERTISE, &cluster.advertised),
             address("Real", &cluster.host),
