@@ -4,7 +4,7 @@
 
 use ac::assessment::Assessment;
 use ac::layout::Look;
-use ac::render::{Detail, View, status, summary};
+use ac::render::{Detail, View, fleet, status, summary};
 use ac::{Shadow, UpgradeStatus};
 use jiff::Timestamp;
 
@@ -72,6 +72,19 @@ snapshots! {
     refused_unpublished, refused_left_over_image, refused_in_flight, fresh_install, no_status,
     no_preflight_result, request_not_observed, patch_failed_idle, not_upgradable, hostile,
     newer_operator, offered_all_passed, stalled_time_out,
+}
+
+#[test]
+fn many_clusters_are_one_line_each() {
+    let names = ["completed", "running", "stalled_image_pull", "no_status", "not_upgradable"];
+    let mut all: Vec<Assessment> = names.into_iter().map(recorded).collect();
+    for (one, number) in all.iter_mut().zip(1..) {
+        one.cluster = format!("workload-{number}");
+    }
+    all.sort_by_key(|one| one.state.rank());
+    let plain = fleet(&all, &view("completed", Look::default(), Detail::Brief));
+    let narrow = fleet(&all, &view("completed", TERMINAL, Detail::Brief));
+    insta::assert_snapshot!("fleet", format!("{plain}\n# 80 columns\n{narrow}"));
 }
 
 #[test]

@@ -156,6 +156,26 @@ fn no_offer_says_which_cause_holds() {
 }
 
 #[test]
+fn a_workload_cluster_waits_for_global() {
+    let mut shadow = recorded("idle");
+    shadow["metadata"]["name"] = serde_json::json!("workload-a");
+    shadow["status"]["notOffered"] = serde_json::json!([{
+        "version": "4.3.0", "reason": "GlobalNotReached",
+        "message": "waits until every global cluster has completed 4.3.0",
+    }]);
+    let of_cluster = format!("{SHADOWS}/workload-a");
+    let ready = manifest("4.3.0", "True", "Resolved", "");
+    let server = Server::start(move |asked| match path(asked) {
+        MANIFESTS => list("ProductManifest", std::slice::from_ref(&ready)),
+        path if path == of_cluster => ok(&shadow),
+        _ => not_found(),
+    });
+    let ran = Shell::at(&server).run("adm upgrade --cluster=workload-a --to=4.3.0");
+    assert!(server.changes().is_empty());
+    insta::assert_snapshot!(ran.text(Some(&server)));
+}
+
+#[test]
 fn a_word_of_a_newer_operator_in_a_manifest_is_passed_over() {
     let mut trusted = manifest("4.3.1", "True", "Resolved", "");
     trusted["status"]["signature"] =

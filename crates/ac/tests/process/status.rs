@@ -71,3 +71,43 @@ fn a_newer_operator_is_shown_in_part() {
     assert!(json["unknownWords"].to_string().contains("check state Waived"), "{json}");
     assert_eq!(json["preflight"]["counts"]["passed"], 1, "what is not known is never Passed");
 }
+
+#[test]
+fn all_clusters_are_shown_at_once_and_the_worst_counts() {
+    let named = |record: &str, name: &str| {
+        let mut shadow = recorded(record);
+        shadow["metadata"]["name"] = serde_json::json!(name);
+        shadow
+    };
+    let shadows = [named("completed", "global"), named("stalled_image_pull", "workload-a")];
+    let clusters = ["workload-a", "workload-b", "global"].map(|name| {
+        serde_json::json!({
+            "apiVersion": "platform.tkestack.io/v1", "kind": "Cluster",
+            "metadata": { "name": name },
+            "spec": { "type": "Baremetal" },
+            "status": { "phase": "Running", "version": "1.33.13" },
+        })
+    });
+    let server = Server::start(move |asked: &Asked| match path(asked) {
+        SHADOWS => list("ClusterVersionShadow", &shadows),
+        "/apis/platform.tkestack.io/v1/clusters" => list("Cluster", &clusters),
+        _ => not_found(),
+    });
+    let shell = Shell::at(&server);
+    let ran = shell.run("adm upgrade status -A --exit-code");
+    assert_eq!((ran.code, ran.stderr.as_str()), (4, ""), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("2 clusters: 1 STALLED, 1 at target."), "{}", ran.stdout);
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("  ")).collect();
+    assert!(lines[1].contains("workload-a") && lines[2].contains("global"), "{}", ran.stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&shell.run("adm upgrade status -A -o json").stdout).unwrap();
+    assert_eq!(json["kind"], "UpgradeStatusList");
+    assert_eq!(json["items"][0]["cluster"], "workload-a");
+    let listed = shell.run("get clusters");
+    let lines: Vec<&str> = listed.stdout.lines().collect();
+    assert!(lines[0].starts_with("NAME"), "{}", listed.stdout);
+    assert!(lines[1].starts_with("global") && lines[3].contains("no result yet"), "{lines:?}");
+    let usage = shell.run("adm upgrade status -A --watch");
+    assert_eq!(usage.code, 2, "{}", usage.stderr);
+    assert!(server.changes().is_empty());
+}
