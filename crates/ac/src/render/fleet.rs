@@ -8,6 +8,9 @@ use api::objects::Cluster;
 
 /// Longest reason in a line, in bytes.
 const WHY: usize = 120;
+/// Where a line is shorter, in cells, the reason is said in a word: each cluster has one
+/// line, and its own status says the rest.
+const WIDE: usize = 160;
 
 /// How every cluster stands: how many are how, then one line for each in the order given.
 #[must_use]
@@ -25,7 +28,7 @@ pub fn fleet(all: &[Assessment], view: &View<'_>) -> String {
             Cell::toned(tone(one.state), one.state.as_str()),
             version(&one.current).into(),
             version(&one.target).into(),
-            why(one).into(),
+            why(one, view.look.width.is_none_or(|width| width >= WIDE)).into(),
         ]);
     }
     out.push_str(&table.text(view.look));
@@ -51,16 +54,21 @@ fn verdict(all: &[Assessment]) -> String {
     }
 }
 
-/// What wants attention first, on one line; while stages run, what they do.
-fn why(one: &Assessment) -> String {
+/// What wants attention first, on one line; while stages run, how far they are.
+fn why(one: &Assessment, in_full: bool) -> String {
     let first = one.attention().into_iter().next().map(|item| {
+        if !in_full {
+            return if item.reason.is_empty() { item.subject } else { item.reason };
+        }
         let parts = [item.subject, item.reason, item.message];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(": ")
     });
     let running = || {
         let reconciling = one.condition(api::ConditionType::Reconciling)?;
-        Some(reconciling.message.clone()).filter(|_| one.state == State::Upgrading)
+        let message = reconciling.message.as_str();
+        let shown = if in_full { message } else { message.split(';').next().unwrap_or_default() };
+        Some(shown.to_owned()).filter(|_| one.state == State::Upgrading)
     };
     api::text::line(&first.or_else(running).unwrap_or_default(), WHY)
 }
