@@ -108,6 +108,29 @@ impl StalledReason {
     /// What a person does about it on a cluster of this name.
     #[must_use]
     pub fn remedy_for(self, cluster: &str) -> String {
+        if cluster != crate::names::GLOBAL {
+            // Where its objects are, and how the operator gets there.
+            match self {
+                Self::Forbidden => {
+                    return format!(
+                        "on cluster {cluster}: grant the named verb to the account of its ClusterCredential"
+                    );
+                }
+                Self::ClusterUnreachable => {
+                    return format!(
+                        "make the API server of {cluster} reachable from global, and its ClusterCredential right"
+                    );
+                }
+                Self::HookFailed
+                | Self::FieldConflict
+                | Self::ResourcePatchFailed
+                | Self::TimedOut
+                | Self::ContainerFailing => {
+                    return format!("on cluster {cluster}: {}", self.remedy());
+                }
+                _ => {}
+            }
+        }
         self.remedy()
             .replace("--cluster=global", &format!("--cluster={cluster}"))
             .replace("cvsh global", &format!("cvsh {cluster}"))

@@ -15,6 +15,7 @@ use api::names::{GLOBAL, NAMESPACE};
 use api::objects::{Cluster, ClusterVersionShadow, ClusterVersionShadowStatus, object_ref};
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use kube::Resource as _;
 use planner::{Outcome, Plan, Step, StepResult};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -112,6 +113,7 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
     async fn shadow(&self) -> Result<ClusterVersionShadow, CallError> {
         let found = typed::<ClusterVersionShadow, _>(self.home, NAMESPACE, self.cluster).await?;
         if let Some(found) = found {
+            self.is_of_this_cluster(&found).await?;
             return Ok(found);
         }
         let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, self.cluster);
@@ -131,6 +133,27 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
         }
         let made = typed::<ClusterVersionShadow, _>(self.home, NAMESPACE, self.cluster).await?;
         made.ok_or_else(|| CallError::NotFound(reference.to_string()))
+    }
+
+    /// What was kept of an earlier cluster of this name says nothing of the one that is registered
+    /// now: it is waited for until it has gone with its owner.
+    async fn is_of_this_cluster(&self, shadow: &ClusterVersionShadow) -> Result<(), CallError> {
+        let owners = shadow.metadata.owner_references.iter().flatten();
+        let kind = Cluster::kind(&());
+        let Some(before) = owners.into_iter().find(|owner| owner.kind == kind) else {
+            return Ok(());
+        };
+        if self.cluster == GLOBAL {
+            return Ok(());
+        }
+        let now = self.owner().await?;
+        if now.get("uid").and_then(Value::as_str) == Some(before.uid.as_str()) {
+            return Ok(());
+        }
+        let name = self.cluster;
+        Err(CallError::Conflict(format!(
+            "ClusterVersionShadow {name} is of an earlier cluster {name}, and goes with it"
+        )))
     }
 
     /// The registered cluster as the owner of what is kept of it.

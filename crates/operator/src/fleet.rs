@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// How often the registered clusters are listed at least.
 const LOOK: Duration = Duration::from_secs(60);
+/// How soon they are listed again where they could not be.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How soon a follower looks whether it leads.
 const FOLLOW: Duration = Duration::from_millis(500);
 
@@ -51,17 +53,17 @@ async fn all(
         tasks.spawn_local(about(rounds, changes, leadership.clone(), told.clone()))
     };
     start(GLOBAL, &mut tasks);
+    let mut due = Instant::now();
     while !*stopped.borrow() {
         let leads = leadership.leads();
         shared.metrics().leader(leads);
-        let wait = if leads { LOOK } else { FOLLOW };
-        if leads && drives_the_fleet() {
-            match registered(&shared).await {
+        if leads && Instant::now() >= due {
+            due = match registered(&shared).await {
                 Ok(names) => {
                     let gone: Vec<String> =
                         of.keys().filter(|name| !names.contains(*name)).cloned().collect();
                     for name in gone {
-                        tracing::info!(name, "the cluster is not registered any more");
+                        tracing::info!(name, "the cluster is not driven any more");
                         of.remove(&name).inspect(AbortHandle::abort);
                         shared.bells().forget(&name);
                         shared.metrics().forget(&name);
@@ -72,13 +74,18 @@ async fn all(
                             vacant.insert(task);
                         }
                     }
+                    Instant::now() + LOOK
                 }
-                Err(error) => tracing::warn!(%error, "the clusters cannot be listed"),
-            }
+                Err(error) => {
+                    tracing::warn!(%error, "the clusters cannot be listed");
+                    Instant::now() + AGAIN
+                }
+            };
         }
         tokio::select! {
-            () = shared.bells().fleet_changed(), if leads => {}
-            () = tokio::time::sleep(wait) => {}
+            // Objects of clusters change all the time: what comes at once is one change.
+            () = shared.bells().fleet_changed() => due = due.min(Instant::now() + FOLLOW),
+            () = tokio::time::sleep(FOLLOW) => {}
             Some(ended) = tasks.join_next() => unexpected(ended)?,
             _ = stopped.changed() => break,
         }
@@ -108,8 +115,11 @@ const fn drives_the_fleet() -> bool {
     true
 }
 
-/// The clusters beside the global one.
+/// The clusters beside the global one that are driven from here.
 async fn registered(shared: &Shared) -> Result<BTreeSet<String>, CallError> {
+    if !drives_the_fleet() {
+        return Ok(BTreeSet::new());
+    }
     let mut query = ListQuery::all(&Cluster::api_version(&()), &Cluster::kind(&()));
     query.metadata_only = true;
     let all = match shared.home().list(&query).await {

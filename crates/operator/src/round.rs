@@ -134,7 +134,9 @@ impl Rounds {
             Ok(server) => server,
             Err(why) => {
                 bell.moved();
-                Live::unreachable(&why)
+                // A way that is known still is one while the look for another fails.
+                let known = self.reached.as_ref().map(|reached| reached.server.clone());
+                known.unwrap_or_else(|| Live::unreachable(&why))
             }
         }
     }
@@ -147,7 +149,7 @@ impl Rounds {
         {
             return Ok(reached.server.clone());
         }
-        let server = route.server().map_err(|error| error.to_string())?;
+        let server = route.server()?;
         let server = self.shared.home.fenced_like(server);
         let client = server.client().ok();
         let watch = client.map(|client| Watch::start(client, Arc::clone(bell)));

@@ -4,12 +4,13 @@
 
 use crate::releases::{ReleaseStore, no_content, words};
 use api::conditions::ManifestReason as R;
-use api::names::{NAMESPACE, PRODUCT_IMAGE_REPOSITORY, RELEASE_KEYS};
+use api::names::{GLOBAL, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, RELEASE_KEYS};
 use api::objects::{ClusterVersionShadow, ObjectRef, VersionImage};
 use api::signature::{ReleaseSignature, SignatureError, Trust as Whose, verify};
 use api::signing_key::{ReleaseKeys, SigningKey};
 use api::{Digest, ImageRef, Release, Version};
 use artifacts::registry::RegistryError;
+use cluster::CallError;
 use cluster::execute::{ContentError, Contents};
 use cluster::observe::{Releases, typed};
 use cluster::server::ApiServer;
@@ -118,7 +119,10 @@ impl Trust {
                     trust.installed.extend(recorded.image);
                     match recorded.signing {
                         Some(keys) => Ok(Some(keys)),
-                        None => lost(store, &current).await,
+                        None => match of_platform(server, cluster, &current).await {
+                            Ok(current) => lost(store, &current).await,
+                            Err(error) => Err(unreadable("what is installed on global", &error)),
+                        },
                     }
                 }
                 Err(error) => Err(Untrusted::keys(
@@ -185,6 +189,19 @@ impl Untrusted {
             if error.is_invalid() { R::InvalidRelease } else { Self::registry(error).reason };
         Self { reason, ..Self::registry(error) }
     }
+}
+
+/// The last completed version of the global cluster: the record of its keys is the platform's.
+async fn of_platform<A: ApiServer>(
+    server: &A,
+    cluster: &str,
+    current: &VersionImage,
+) -> Result<VersionImage, CallError> {
+    if cluster == GLOBAL {
+        return Ok(current.clone());
+    }
+    let global = typed::<ClusterVersionShadow, _>(server, NAMESPACE, GLOBAL).await?;
+    Ok(global.and_then(|g| g.status).and_then(|status| status.current).unwrap_or_default())
 }
 
 /// Nothing is recorded, or no longer: whoever takes the record away does not open the door to keys

@@ -101,7 +101,13 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     let under_way = in_flight(&status).is_some();
     if !under_way && status.current.is_none() {
         match snapshot.installed_version() {
-            Ok(Some(version)) => return adopt(snapshot, &version, empty),
+            Ok(Some(version)) => match &snapshot.app_releases {
+                // What is installed tells the image; adopted without it, it would stay unknown.
+                Observed::Unknown(error) if !snapshot.is_global => {
+                    return not_known(snapshot, error.clone(), empty);
+                }
+                _ => return adopt(snapshot, &version, empty),
+            },
             Ok(None) => {}
             Err(error) => return not_known(snapshot, error, empty),
         }

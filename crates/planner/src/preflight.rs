@@ -150,7 +150,7 @@ pub fn run(
             state: verdict.state,
             reason: verdict.reason,
             message: api::text::message(&verdict.message),
-            remedy: api::text::message(&verdict.remedy),
+            remedy: api::text::message(&remedy(entry.name, &verdict, snapshot)),
             last_transition_time: Some(since),
         });
     }
@@ -204,6 +204,23 @@ fn verdict_of(
         ),
         _ => verdict,
     }
+}
+
+/// The checks that look at objects of the cluster itself.
+const OF_THE_CLUSTER: [CheckName; 5] = [
+    CheckName::ResourcePatchUpgradeable,
+    CheckName::DockerRuntimeUnsupported,
+    CheckName::ControlPlaneStaticPodsPresent,
+    CheckName::CustomEtcdBackupCronJobsAbsent,
+    CheckName::CRIUpgradePodsAbsent,
+];
+
+/// What clears a check, and where it is typed. What stands from an earlier run says it already.
+fn remedy(name: CheckName, verdict: &Verdict, snapshot: &Snapshot) -> String {
+    if OF_THE_CLUSTER.contains(&name) {
+        return snapshot.on_cluster(&verdict.remedy);
+    }
+    verdict.remedy.clone()
 }
 
 fn disabled(inputs: &Inputs<'_>) -> Verdict {

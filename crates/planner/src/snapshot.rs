@@ -299,7 +299,20 @@ pub struct ModuleConfigFacts {
     pub target_cluster_versions: Vec<String>,
 }
 
+/// What a remedy begins with that is typed at the global cluster whichever cluster it is about.
+const AT_GLOBAL: &str = "on the global cluster: ";
+
 impl Snapshot {
+    /// A remedy that acts on objects of the cluster itself: of another cluster than the global one
+    /// it says where its commands are typed, or they would meet objects of the same name.
+    #[must_use]
+    pub fn on_cluster(&self, remedy: &str) -> String {
+        if self.is_global || remedy.is_empty() || remedy.starts_with(AT_GLOBAL) {
+            return remedy.to_owned();
+        }
+        format!("on cluster {}: {remedy}", self.cluster)
+    }
+
     /// The status of the cluster's ClusterVersionShadow; an empty one where there is none.
     #[must_use]
     pub fn status(&self) -> ClusterVersionShadowStatus {

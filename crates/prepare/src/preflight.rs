@@ -96,7 +96,7 @@ async fn server(connection: &Connection, cluster: &str) -> Result<Live, Failure>
     };
     let names: Vec<String> = registered.iter().filter_map(name).collect();
     if names.iter().any(|name| name == cluster) {
-        let server = route(home, cluster).await.and_then(|r| r.server().map_err(|e| e.to_string()));
+        let server = route(home, cluster).await.and_then(|route| route.server());
         return Ok(server.unwrap_or_else(|why| Live::unreachable(&why)));
     }
     Err(Failure::Refused {

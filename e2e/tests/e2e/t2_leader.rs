@@ -102,9 +102,9 @@ async fn pages(operator: &Operator) -> Result<()> {
     ensure!(status == 200);
     for line in [
         "cvo_leader 1",
-        "cvo_version{type=\"current\",version=\"4.3.0\"} 1",
+        "cvo_version{cluster=\"global\",type=\"current\",version=\"4.3.0\"} 1",
         "cvo_rounds_total{outcome=\"success\"} ",
-        "cvo_condition{condition=\"Ready\",reason=\"Completed\"} 1",
+        "cvo_condition{cluster=\"global\",condition=\"Ready\",reason=\"Completed\"} 1",
         "cvo_round_duration_seconds_count ",
     ] {
         ensure!(metrics.lines().any(|l| l.starts_with(line)), "'{line}' is not in:\n{metrics}");

@@ -140,13 +140,16 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     eprintln!("beside a cluster that is gone: {:?}", began.elapsed());
     let said = |c: &Value| {
         let reconciling = condition(c, "Reconciling");
-        text(reconciling, "/status") == "True" && !text(reconciling, "/message").is_empty()
+        text(reconciling, "/status") == "True"
+            && text(reconciling, "/message").contains("ClusterUnreachable")
+            || c["status"]["stages"].to_string().contains("\"ClusterUnreachable\"")
     };
     let cvsh =
         bench.of("workload-b").cvsh_until("it to say what it waits for", LIMIT, said).await?;
     ensure!(!is_completed_at(&cvsh, "4.3.0"), "{cvsh:#}");
     let all = bench.run("ac adm upgrade status -A --exit-code").await?;
-    eprintln!("{}", all.text);
+    ensure!(all.code == 5, "one was never installed: {}", all.text);
+    all.containing("ClusterUnreachable")?;
     b.resume().await?;
     bench.of("workload-b").completed("4.3.0").await.with_context(|| operator.said())?;
     // One that leaves takes what is kept of it along.

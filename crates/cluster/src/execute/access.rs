@@ -25,14 +25,14 @@ pub(super) struct Registry {
     secret: Option<Value>,
 }
 
-/// What charts are told of the cluster: its name and, where it is registered with one, the address
-/// of its DNS service.
+/// What charts are told of the cluster: where it is registered with one, the address of its DNS
+/// service. Nothing else: clusters that are told the same share their renderings.
 async fn facts<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
 ) -> Result<Value, Stop> {
     let found = typed::<Cluster, _>(executor.home, "", executor.cluster).await?;
     let dns_ip = found.and_then(|cluster| cluster.status).unwrap_or_default().dns_ip;
-    Ok(json!({ "name": executor.cluster, "dnsIP": dns_ip }))
+    Ok(json!({ "dnsIP": dns_ip }))
 }
 
 /// Reads the platform's registry and pull secret, and the facts of the cluster.
@@ -55,7 +55,7 @@ pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
             "the pull secret {NAMESPACE}/{name} of ProductBase.spec.registry.secretRef is missing"
         );
         let remedy = format!(
-            "create it with an account that can pull: kubectl -n {NAMESPACE} create secret docker-registry {name} --docker-server={} --docker-username=USER --docker-password=PASSWORD",
+            "on the global cluster: create it with an account that can pull: kubectl -n {NAMESPACE} create secret docker-registry {name} --docker-server={} --docker-username=USER --docker-password=PASSWORD",
             registry.address
         );
         return Err(Stop::BlockedUntil(StalledReason::ImagePullFailed, message, remedy));

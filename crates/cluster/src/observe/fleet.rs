@@ -4,12 +4,13 @@
 use super::{Servers, observed, typed, typed_list};
 use crate::Live;
 use crate::call::CallError;
-use crate::server::ApiServer;
+use crate::server::{ApiServer, ListQuery};
 use api::names::{ADVERTISE, GLOBAL, NAMESPACE};
 use api::objects::{Cluster, ClusterCredential, ClusterVersionShadow, HistoryState};
 use api::{Digest, Version};
 use base64::Engine as _;
 use futures::StreamExt as _;
+use kube::Resource as _;
 use planner::snapshot::Observed;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,10 +50,8 @@ pub(super) async fn kubernetes_versions<A: ApiServer, F: Fleet>(
     if own != GLOBAL {
         return versions;
     }
-    let (clusters, credentials) = futures::join!(
-        typed_list::<Cluster, _>(home, None),
-        typed_list::<ClusterCredential, _>(home, None),
-    );
+    let (clusters, credentials) =
+        futures::join!(typed_list::<Cluster, _>(home, None), credentials(home),);
     let (clusters, credentials) = match (clusters, credentials) {
         (Ok(clusters), Ok(credentials)) => (clusters, credentials),
         // A platform that knows no other clusters has none.
@@ -101,9 +100,9 @@ impl Route {
     /// The API server at its end.
     ///
     /// # Errors
-    /// When the credential cannot be used.
-    pub fn server(&self) -> Result<Live, CallError> {
-        Live::new(self.config.clone())
+    /// When the credential cannot be used; never what it holds.
+    pub fn server(&self) -> Result<Live, String> {
+        server_of(self.config.clone())
     }
 }
 
@@ -113,10 +112,8 @@ impl Route {
 /// The text says why that is not known; never what a credential holds.
 pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, String> {
     let why = |what: String| format!("cluster {name} cannot be reached: {what}");
-    let (cluster, credentials) = futures::join!(
-        typed::<Cluster, _>(home, "", name),
-        typed_list::<ClusterCredential, _>(home, None),
-    );
+    let (cluster, credentials) =
+        futures::join!(typed::<Cluster, _>(home, "", name), credentials(home),);
     let cluster = cluster.map_err(|e| why(e.to_string()))?;
     let cluster = cluster.ok_or_else(|| why("there is no such Cluster".to_owned()))?;
     let credentials = credentials.map_err(|e| why(e.to_string()))?;
@@ -129,6 +126,19 @@ pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, String> 
     Ok(Route { config, digest })
 }
 
+/// A client; why there is none repeats lines of keys, so it is said in words of our own.
+fn server_of(config: kube::Config) -> Result<Live, String> {
+    let unusable = "the certificates or the key of its ClusterCredential cannot be used";
+    Live::new(config).map_err(|_| unusable.to_owned())
+}
+
+/// Every credential that can be read: a bad one is the affair of its own cluster.
+async fn credentials<A: ApiServer>(home: &A) -> Result<Vec<ClusterCredential>, CallError> {
+    let query = ListQuery::all(&ClusterCredential::api_version(&()), &ClusterCredential::kind(&()));
+    let all = home.list(&query).await?;
+    Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
+}
+
 /// The credential of a cluster.
 fn credential_of<'a>(
     cluster: &Cluster,
@@ -138,7 +148,7 @@ fn credential_of<'a>(
     credentials
         .iter()
         .find(|c| c.spec.cluster_name == name)
-        .ok_or_else(|| format!("there is no ClusterCredential of {name}"))
+        .ok_or_else(|| format!("there is no ClusterCredential of {name} that can be read"))
 }
 
 /// How long one cluster, and all of them together, may take to answer.
@@ -203,7 +213,7 @@ impl Fleet for LiveFleet {
         credential: &ClusterCredential,
     ) -> Result<String, String> {
         let config = config_of(cluster, credential)?;
-        let server = Live::new(config).map_err(|e| e.to_string())?;
+        let server = server_of(config)?;
         server.version().await.map_err(|e| e.to_string())
     }
 }
@@ -321,5 +331,17 @@ mod tests {
         assert_eq!(answers.len(), names.len(), "each is named");
         assert!(answers.iter().all(|(_, answer)| matches!(answer, Observed::Unknown(_))));
         assert!(fleet.0.load(Ordering::Relaxed) < names.len(), "the last are not asked any more");
+    }
+
+    #[test]
+    fn a_malformed_key_is_never_repeated() {
+        let pem = "-----BEGIN PRIVATE KEY----- c2VjcmV0LXNlY3JldC1zZWNyZXQ";
+        let key = base64::engine::general_purpose::STANDARD.encode(pem);
+        let mut credential = credential("pasted", "");
+        credential.spec.client_cert = key.clone();
+        credential.spec.client_key = key;
+        let config = config_of(&cluster("pasted"), &credential).unwrap();
+        let why = server_of(config).err().expect("no key");
+        assert_eq!(why, "the certificates or the key of its ClusterCredential cannot be used");
     }
 }

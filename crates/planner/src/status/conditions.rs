@@ -230,7 +230,8 @@ fn upkeep_note(round: &Round<'_>) -> String {
             None
         }
         StepResult::Blocked { reason, message, remedy } => {
-            let remedy = known_remedy(*reason, remedy, round.snapshot);
+            let own = round.snapshot.on_cluster(remedy);
+            let remedy = known_remedy(*reason, &own, round.snapshot);
             Some(api::remedy::message(&format!("{}: {message}", o.subject), &remedy))
         }
         StepResult::Done | StepResult::Waiting(_) => None,
@@ -252,5 +253,6 @@ fn failed_patch(round: &Round<'_>) -> Option<String> {
     };
     let why = format!("{why}{more}");
     let note = api::objects::failed_patch_note(component, &patch.name, &why);
-    Some(api::remedy::message(&note, &api::objects::failed_patch_remedy(&names)))
+    let remedy = round.snapshot.on_cluster(&api::objects::failed_patch_remedy(&names));
+    Some(api::remedy::message(&note, &remedy))
 }

@@ -129,7 +129,7 @@ fn run(operation: &mut Operation, outcome: Option<&StepResult>, snapshot: &Snaps
         }
         Some(StepResult::Blocked { reason, message, remedy }) => {
             operation.message = api::text::message(message);
-            let remedy = known_remedy(*reason, remedy, snapshot);
+            let remedy = known_remedy(*reason, &snapshot.on_cluster(remedy), snapshot);
             let before = operation.blocker.as_ref();
             let met = blocker(before, *reason, message, &remedy, snapshot);
             // Once its time is over it stays so, however often what it meets changes.
