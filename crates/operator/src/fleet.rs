@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet, LocalSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet, LocalSet};
 use tokio::time::Instant;
 
 /// How often the registered clusters are listed at least.
@@ -86,27 +86,24 @@ async fn all(
             // Objects of clusters change all the time: what comes at once is one change.
             () = shared.bells().fleet_changed() => due = due.min(Instant::now() + FOLLOW),
             () = tokio::time::sleep(FOLLOW) => {}
-            Some(ended) = tasks.join_next() => unexpected(ended)?,
+            Some(ended) = tasks.join_next() => expected(ended, *stopped.borrow())?,
             _ = stopped.changed() => break,
         }
     }
     // Each ends with its round.
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            return Err(error).context("a round ended unexpectedly");
-        }
+        expected(ended, true)?;
     }
     Ok(())
 }
 
-/// A task ended: of a cluster that is gone, or it should not have.
-fn unexpected(ended: Result<(), tokio::task::JoinError>) -> anyhow::Result<()> {
+/// A task ended: of a cluster that is gone, or because it was told to; else it should not have.
+fn expected(ended: Result<(), JoinError>, is_stopped: bool) -> anyhow::Result<()> {
     match ended {
         Err(error) if error.is_cancelled() => Ok(()),
         Err(error) => Err(error).context("a round ended unexpectedly"),
-        Ok(()) => Ok(()),
+        Ok(()) if is_stopped => Ok(()),
+        Ok(()) => anyhow::bail!("the rounds about a cluster ended unexpectedly"),
     }
 }
 

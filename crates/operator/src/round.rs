@@ -10,7 +10,7 @@ use crate::triggers::{Bell, Bells, Watch};
 use crate::trust::{Trust, Trusted};
 use api::StalledReason;
 use api::names::GLOBAL;
-use cluster::observe::{LiveFleet, Route, route};
+use cluster::observe::{LiveFleet, NoRoute, Route, route};
 use cluster::render::Helm;
 use cluster::round::{Round, Written};
 use cluster::{Announcer, CallError, Live};
@@ -132,24 +132,26 @@ impl Rounds {
         }
         match self.reach(&bell).await {
             Ok(server) => server,
-            Err(why) => {
+            Err(error) => {
                 bell.moved();
-                // A way that is known still is one while the look for another fails.
+                if matches!(error, NoRoute::None(_)) {
+                    self.reached = None;
+                }
                 let known = self.reached.as_ref().map(|reached| reached.server.clone());
-                known.unwrap_or_else(|| Live::unreachable(&why))
+                known.unwrap_or_else(|| Live::unreachable(&error.to_string()))
             }
         }
     }
 
     /// Reaches the cluster, anew where the way there has changed.
-    async fn reach(&mut self, bell: &Arc<Bell>) -> Result<Live, String> {
+    async fn reach(&mut self, bell: &Arc<Bell>) -> Result<Live, NoRoute> {
         let route = route(&self.shared.home, &self.cluster).await?;
         if let Some(reached) = &self.reached
             && reached.route.is_that_of(&route)
         {
             return Ok(reached.server.clone());
         }
-        let server = route.server()?;
+        let server = route.server().map_err(NoRoute::None)?;
         let server = self.shared.home.fenced_like(server);
         let client = server.client().ok();
         let watch = client.map(|client| Watch::start(client, Arc::clone(bell)));

@@ -112,7 +112,7 @@ impl Bells {
             }
             if is_asked { bell.asked.notify_one() } else { bell.other.notify_one() }
         }
-        if matches!(whom, Whom::Registered(_) | Whom::Everyone) {
+        if is(&o::Cluster::kind(&())) {
             self.fleet.notify_one();
         }
     }

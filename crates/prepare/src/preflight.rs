@@ -96,7 +96,8 @@ async fn server(connection: &Connection, cluster: &str) -> Result<Live, Failure>
     };
     let names: Vec<String> = registered.iter().filter_map(name).collect();
     if names.iter().any(|name| name == cluster) {
-        let server = route(home, cluster).await.and_then(|route| route.server());
+        let found = route(home, cluster).await.map_err(|error| error.to_string());
+        let server = found.and_then(|route| route.server());
         return Ok(server.unwrap_or_else(|why| Live::unreachable(&why)));
     }
     Err(Failure::Refused {

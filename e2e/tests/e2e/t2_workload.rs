@@ -150,6 +150,7 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     let all = bench.run("ac adm upgrade status -A --exit-code").await?;
     ensure!(all.code == 5, "one was never installed: {}", all.text);
     all.containing("ClusterUnreachable")?;
+    revoked(&bench).await?;
     b.resume().await?;
     bench.of("workload-b").completed("4.3.0").await.with_context(|| operator.said())?;
     // One that leaves takes what is kept of it along.
@@ -158,4 +159,18 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
         "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/nowhere";
     bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
     Ok(())
+}
+
+/// A credential that is taken away is not used on; given back, it is taken up.
+async fn revoked(bench: &Bench) -> Result<()> {
+    let path = "/apis/platform.tkestack.io/v1/clustercredentials/workload-b";
+    let mut credential = bench.get(path).await?;
+    if let Some(metadata) = credential["metadata"].as_object_mut() {
+        metadata.retain(|key, _| key == "name");
+    }
+    bench.kubectl(&["delete", "clustercredentials.platform.tkestack.io", "workload-b"]).await?;
+    let noticed = |c: &Value| c["status"].to_string().contains("there is no ClusterCredential of");
+    let of = bench.of("workload-b");
+    of.cvsh_until("the credential to be missed", LIMIT, noticed).await?;
+    bench.apply(&credential.to_string()).await
 }

@@ -106,17 +106,30 @@ impl Route {
     }
 }
 
+/// Why there is no way to a cluster; never what a credential holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// The look for it failed: one that was known still is.
+    #[error("{0}")]
+    Unknown(String),
+    /// There is none, or none any more: a credential that was taken away is not used on.
+    #[error("{0}")]
+    None(String),
+}
+
 /// Finds how a registered cluster is reached.
 ///
 /// # Errors
-/// The text says why that is not known; never what a credential holds.
-pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, String> {
-    let why = |what: String| format!("cluster {name} cannot be reached: {what}");
+/// Says why it is not, or why that is not known.
+pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, NoRoute> {
+    let said = |what: String| format!("cluster {name} cannot be reached: {what}");
+    let unknown = |error: CallError| NoRoute::Unknown(said(error.to_string()));
+    let why = |what: String| NoRoute::None(said(what));
     let (cluster, credentials) =
         futures::join!(typed::<Cluster, _>(home, "", name), credentials(home),);
-    let cluster = cluster.map_err(|e| why(e.to_string()))?;
+    let cluster = cluster.map_err(unknown)?;
     let cluster = cluster.ok_or_else(|| why("there is no such Cluster".to_owned()))?;
-    let credentials = credentials.map_err(|e| why(e.to_string()))?;
+    let credentials = credentials.map_err(unknown)?;
     let credential = credential_of(&cluster, &credentials).map_err(why)?;
     let config = config_of(&cluster, credential).map_err(why)?;
     let of = &credential.spec;
