@@ -20,6 +20,8 @@ pub struct Request {
     pub group: String,
     /// The kind, in its plural form, with its subresource.
     pub resource: String,
+    /// The namespace of the object; empty for one of the cluster, and for lists of all.
+    pub namespace: String,
     /// The object.
     pub name: String,
     /// Answer code.
@@ -70,6 +72,7 @@ fn request(line: &str) -> Option<Request> {
         uri: text("/requestURI"),
         group: text("/objectRef/apiGroup"),
         resource: text("/objectRef/resource") + &below,
+        namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code").and_then(Value::as_i64).unwrap_or_default(),
         at: text("/stageTimestamp").parse().ok()?,

@@ -24,10 +24,11 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sandbox::ControlPlane;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -41,6 +42,8 @@ pub enum Passage {
     WatchesHeld,
     /// Nothing is answered, and nobody is told so: a black hole.
     Away,
+    /// Connections break, and new ones are refused.
+    Refused,
 }
 
 /// A proxy before an API server; it ends when this value is dropped.
@@ -94,7 +97,7 @@ impl Faultd {
             watches_cut: watch::Sender::new(0),
             book: Mutex::new(Book::new(Instant::now())),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = bound(SocketAddr::from(([127, 0, 0, 1], 0)))?.listen(BACKLOG)?;
         let port = listener.local_addr()?.port();
         let connections = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
         Ok(Self { port, shared, connections })
@@ -209,18 +212,56 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A socket that shares its port with the next one: whoever stops listening keeps the port.
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
 /// Connections end together with the task that accepts them.
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let mut listener = listener;
+    loop {
+        accept_until_refused(&listener, &acceptor, &shared).await;
+        match refuses(listener, &shared).await {
+            Ok(again) => listener = again,
+            Err(error) => return eprintln!("faultd: it listens no more: {error}"),
+        }
+    }
+}
+
+async fn accept_until_refused(
+    listener: &TcpListener,
+    acceptor: &TlsAcceptor,
+    shared: &Arc<Shared>,
+) {
     let mut connections = JoinSet::new();
+    let mut passage = shared.passage.subscribe();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
-                connections.spawn(serve(stream, acceptor.clone(), Arc::clone(&shared)));
+                connections.spawn(serve(stream, acceptor.clone(), Arc::clone(shared)));
             }
             Some(_ended) = connections.join_next() => {}
+            // The sender lives as long as `shared`.
+            _refused = passage.wait_for(|p| *p == Passage::Refused) => return,
         }
     }
+}
+
+/// Nobody listens until something passes again.
+async fn refuses(listener: TcpListener, shared: &Shared) -> std::io::Result<TcpListener> {
+    let kept = bound(listener.local_addr()?)?;
+    drop(listener);
+    let mut passage = shared.passage.subscribe();
+    let _sender_lives = passage.wait_for(|p| *p != Passage::Refused).await;
+    kept.listen(BACKLOG)
 }
 
 async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {

@@ -98,9 +98,12 @@ pub(crate) fn none_offered(
     let current = status.current.as_ref().map(|current| current.version.as_str());
     let newer = newer_versions(current, status, manifests);
     if newer.is_empty() {
-        let above = current.map_or_else(String::new, |current| format!(" above {current}"));
+        let why = current.map_or_else(
+            || "no version is published".to_owned(),
+            |current| format!("it is at {current}, and no higher version is published"),
+        );
         return Failure::refused(
-            format!("no update is available for {cluster}: there is no ProductManifest{above}"),
+            format!("no update is available for {cluster}: {why}"),
             vec![import_hint(program, "<version>")],
         );
     }
@@ -229,15 +232,6 @@ fn newer_versions(
     all.sort_by_key(|version| std::cmp::Reverse(version.parse::<Version>().ok()));
     all.dedup();
     all.into_iter().cloned().collect()
-}
-
-/// Whether nothing above the current version is published: the cluster is at the highest.
-pub(crate) fn is_highest(
-    current: &str,
-    status: &ClusterVersionShadowStatus,
-    manifests: &[ProductManifest],
-) -> bool {
-    newer_versions(Some(current), status, manifests).is_empty()
 }
 
 /// Whether both are versions and the first is lower.

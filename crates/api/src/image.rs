@@ -32,6 +32,12 @@ impl Digest {
         Self(format!("sha256:{hex}"))
     }
 
+    /// The digest at the end of an image reference, where it has one.
+    #[must_use]
+    pub fn of_image(image: &str) -> Option<Self> {
+        image.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok())
+    }
+
     /// The whole text with its algorithm.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -373,12 +373,10 @@ async fn manifest_facts<R: Releases>(
     let status = manifest.status.unwrap_or_default();
     let read = status.image.as_deref().filter(|image| is_ready && needed.has(&version, image));
     let release = match read {
-        Some(image) => match releases.release(image).await {
-            Ok(release) => Observed::Value(release),
-            Err(error) => Observed::Unknown(error.to_string()),
-        },
-        None => Observed::NotRead,
+        Some(image) => releases.release(image).await.map(Observed::Value),
+        None => Ok(Observed::NotRead),
     };
+    let release_is_invalid = matches!(release, Err(ContentError::Invalid(_)));
     ManifestFacts {
         name: manifest.metadata.name.unwrap_or_default(),
         version,
@@ -386,7 +384,8 @@ async fn manifest_facts<R: Releases>(
         ready,
         // Whoever does not trust it any more is not told who signed it.
         signature: status.signature.filter(|_| is_ready),
-        release,
+        release: release.unwrap_or_else(|error| Observed::Unknown(error.to_string())),
+        release_is_invalid,
     }
 }
 

@@ -5,7 +5,9 @@
 use crate::releases::{ReleaseStore, no_content, words};
 use api::conditions::ManifestReason as R;
 use api::names::{GLOBAL, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, RELEASE_KEYS};
-use api::objects::{ClusterVersionShadow, ObjectRef, VersionImage};
+use api::objects::{
+    ClusterVersionShadow, ClusterVersionShadowStatus, HistoryState, ObjectRef, VersionImage,
+};
 use api::signature::{ReleaseSignature, SignatureError, Trust as Whose, verify};
 use api::signing_key::{ReleaseKeys, SigningKey};
 use api::{Digest, ImageRef, Release, Version};
@@ -27,7 +29,8 @@ pub(crate) type Keys = Result<Option<Vec<SigningKey>>, Untrusted>;
 #[derive(Debug, Clone)]
 pub struct Trust {
     keys: Keys,
-    /// Product images of the installed release: they stay what they are when keys go.
+    /// Product images that the platform installed: they stay what they are when keys go, also for
+    /// a cluster that follows later.
     installed: BTreeSet<Digest>,
     /// The product image of the upgrade under way: the calendar does not end what was begun.
     in_flight: Option<Digest>,
@@ -100,15 +103,17 @@ impl Trust {
             current: None,
             now,
         };
-        let status = match typed::<ClusterVersionShadow, _>(server, NAMESPACE, cluster).await {
-            Ok(cvsh) => cvsh.and_then(|c| c.status).unwrap_or_default(),
+        let (status, of_platform) = match statuses(server, cluster).await {
+            Ok(found) => found,
             Err(error) => {
                 trust.keys = Err(unreadable("what is installed", &error));
                 return trust;
             }
         };
         let current = status.current.clone().unwrap_or_default();
+        let completed = of_platform.history.iter().filter(|h| h.state == HistoryState::Completed);
         trust.installed.extend(current.digest());
+        trust.installed.extend(completed.filter_map(|h| Digest::of_image(&h.image)));
         trust.current = current.version.parse().ok();
         if planner::request::in_flight(&status).is_some() {
             trust.in_flight = status.desired.as_ref().and_then(VersionImage::digest);
@@ -119,10 +124,8 @@ impl Trust {
                     trust.installed.extend(recorded.image);
                     match recorded.signing {
                         Some(keys) => Ok(Some(keys)),
-                        None => match of_platform(server, cluster, &current).await {
-                            Ok(current) => lost(store, &current).await,
-                            Err(error) => Err(unreadable("what is installed on global", &error)),
-                        },
+                        // The record of keys is the platform's.
+                        None => lost(store, &of_platform.current.unwrap_or_default()).await,
                     }
                 }
                 Err(error) => Err(Untrusted::keys(
@@ -191,17 +194,18 @@ impl Untrusted {
     }
 }
 
-/// The last completed version of the global cluster: the record of its keys is the platform's.
-async fn of_platform<A: ApiServer>(
+/// What is said of a cluster, and of the global one.
+async fn statuses<A: ApiServer>(
     server: &A,
     cluster: &str,
-    current: &VersionImage,
-) -> Result<VersionImage, CallError> {
-    if cluster == GLOBAL {
-        return Ok(current.clone());
-    }
-    let global = typed::<ClusterVersionShadow, _>(server, NAMESPACE, GLOBAL).await?;
-    Ok(global.and_then(|g| g.status).and_then(|status| status.current).unwrap_or_default())
+) -> Result<(ClusterVersionShadowStatus, ClusterVersionShadowStatus), CallError> {
+    let of = async |name: &str| {
+        let found = typed::<ClusterVersionShadow, _>(server, NAMESPACE, name).await?;
+        Ok::<_, CallError>(found.and_then(|cvsh| cvsh.status).unwrap_or_default())
+    };
+    let own = of(cluster).await?;
+    let global = if cluster == GLOBAL { own.clone() } else { of(GLOBAL).await? };
+    Ok((own, global))
 }
 
 /// Nothing is recorded, or no longer: whoever takes the record away does not open the door to keys

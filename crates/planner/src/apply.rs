@@ -3,6 +3,7 @@
 //!
 //! Works on plain JSON: what was rendered, what is live, what was installed before.
 
+mod definitions;
 mod diff;
 mod hooks;
 mod order;
@@ -10,6 +11,7 @@ mod ownership;
 mod patches;
 mod secret;
 
+pub use definitions::definitions_grow;
 pub use hooks::{Hook, HookPoint, split_hooks};
 pub use order::Wave;
 pub use ownership::{is_only_ours, is_protected, is_prunable, owner, suspects, taken_over};
@@ -33,6 +35,14 @@ pub enum ApplyError {
     /// A kind that neither the cluster nor the chart knows.
     #[error("the cluster does not know the kind {0}")]
     UnknownKind(String),
+    /// A definition would no longer serve a version.
+    #[error("the CustomResourceDefinition {0} no longer serves {1}; definitions only grow")]
+    Drops(String, String),
+    /// A definition whose versions a webhook converts.
+    #[error(
+        "the CustomResourceDefinition {0} converts its versions by a webhook; a release may not"
+    )]
+    Converts(String),
     /// More objects than one status can hold.
     #[error("the chart has {0} objects; a component may have {limit}", limit = api::objects::INVENTORY_LIMIT)]
     TooMany(usize),

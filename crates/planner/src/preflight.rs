@@ -26,7 +26,7 @@ use crate::target::Target;
 use api::checks::CheckReason;
 use api::config::PreflightConfig;
 use api::objects::{Check, Preflight};
-use api::{CheckName, CheckState, Policy};
+use api::{CheckName, CheckState, Digest, Policy};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,7 +270,8 @@ pub fn of_package(snapshot: &Snapshot) -> Option<Preflight> {
     let target = Target::of_package(snapshot)?;
     let status = snapshot.status();
     let same = |p: &&Preflight| {
-        p.version == target.version.to_string() && digest_of(&p.image) == digest_of(&target.image)
+        p.version == target.version.to_string()
+            && Digest::of_image(&p.image) == Digest::of_image(&target.image)
     };
     let before = status.preflight.as_ref().filter(same).cloned();
     if let Some(frozen) = before.as_ref().filter(|_| crate::request::in_flight(&status).is_some()) {
@@ -279,12 +280,6 @@ pub fn of_package(snapshot: &Snapshot) -> Option<Preflight> {
     let before = before.map(|p| Preflight { image: target.image.clone(), ..p });
     let found = run(snapshot, &target, before.as_ref(), Run::Routine);
     Some(Preflight { observed_at: Some(moment(snapshot)), ..found })
-}
-
-/// The digest of an image; the registry before it may be called by another name.
-fn digest_of(image: &str) -> Option<api::Digest> {
-    let image = image.to_owned();
-    api::objects::VersionImage { version: String::new(), image }.digest()
 }
 
 /// What a whole preflight says.

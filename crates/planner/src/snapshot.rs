@@ -165,6 +165,9 @@ pub struct ManifestFacts {
     /// The release inside the image.
     #[serde(default)]
     pub release: Observed<Release>,
+    /// The image was read and is not what its digest says, or not trusted: no waiting changes that.
+    #[serde(default)]
+    pub release_is_invalid: bool,
 }
 
 /// Whether a ProductManifest is Ready.

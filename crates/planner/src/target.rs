@@ -32,12 +32,18 @@ impl Target {
     /// The target of a published release.
     #[must_use]
     pub fn of_manifest(manifest: &ManifestFacts) -> Self {
+        let ready = match (&manifest.ready, manifest.release.or_unknown()) {
+            (ManifestReady::Ready, Err(why)) if manifest.release_is_invalid => {
+                ManifestReady::Failed { why }
+            }
+            (ready, _) => ready.clone(),
+        };
         Self {
             version: manifest.version.clone(),
             image: manifest.image.clone().unwrap_or_default(),
             signature: manifest.signature.clone(),
             release: manifest.release.clone(),
-            origin: Origin::ProductManifest(manifest.ready.clone()),
+            origin: Origin::ProductManifest(ready),
         }
     }
 

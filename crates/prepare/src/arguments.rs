@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(crate) preflight: bool,
-    /// The cluster; only global for now.
+    /// The cluster that preflight is about; sync and deploy are always about global.
     #[arg(long, value_name = "NAME", default_value = api::names::GLOBAL)]
     pub(crate) cluster: String,
     /// How long deploy waits for the operator: 5m, 90s, or a number of seconds.

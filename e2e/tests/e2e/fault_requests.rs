@@ -12,8 +12,16 @@ use std::time::{Duration, Instant};
 /// What the operator does with the objects of a release.
 const VERBS: [&str; 5] = ["create", "delete", "get", "list", "patch"];
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long the API server is away.
-const AWAY: Duration = Duration::from_secs(30);
+/// How long the API server is away: first nothing is answered, at another time it is refused.
+const AWAY: [(Passage, Duration); 2] =
+    [(Passage::Away, Duration::from_secs(30)), (Passage::Refused, Duration::from_secs(10))];
+/// How long the operator is without its own rights.
+const WITHOUT_RIGHTS: Duration = Duration::from_secs(8);
+/// The bindings of the operator's own rights.
+const OWN_RIGHTS: [&str; 2] = [
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/acp:cluster-version-operator",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/cpaas-system/rolebindings/cluster-version-operator",
+];
 /// The binding whose rights only the components of a release need.
 const RELEASE_RIGHTS: &str = "acp:cluster-version-operator:v4.3.0";
 /// What is written in each stage; refused, it holds the stage.
@@ -57,9 +65,12 @@ async fn wishes_in_flight_the_api_server_away_and_rights_taken() -> Result<()> {
             ensure!(!image.ends_with(&moved.await?.digest), "the tag did not move");
         }
         match number {
-            0 => away(&bench, &faultd).await?,
-            1 => rights(&bench).await?,
-            _ => {}
+            0 => away(&bench, &faultd, AWAY[0]).await?,
+            1 => {
+                rights(&bench).await?;
+                own_rights(&bench).await?;
+            }
+            _ => away(&bench, &faultd, AWAY[1]).await?,
         }
         faultd.clear();
         for (_, path) in &STAGES[number + 1..] {
@@ -105,21 +116,58 @@ async fn quiet(bench: &Bench, what: &str) -> Result<()> {
 }
 
 /// While the API server is away nothing can be said; afterwards it goes on by itself.
-async fn away(bench: &Bench, faultd: &Faultd) -> Result<()> {
+async fn away(bench: &Bench, faultd: &Faultd, how: (Passage, Duration)) -> Result<()> {
+    let (passage, time) = how;
     let before = bench.cvsh().await?;
-    faultd.set_passage(Passage::Away);
-    tokio::time::sleep(AWAY).await;
+    faultd.set_passage(passage);
+    tokio::time::sleep(time).await;
     let after = bench.cvsh().await?;
-    ensure!(before["status"] == after["status"], "written through a black hole: {after:#}");
+    ensure!(before["status"] == after["status"], "written while nothing passes: {after:#}");
     faultd.set_passage(Passage::Open);
+    leads_again(bench, &format!("{passage:?} for {time:?}")).await
+}
+
+/// The upgrade is where it was, and a leader is at it.
+async fn leads_again(bench: &Bench, after: &str) -> Result<()> {
     let began = Instant::now();
-    let what = "the operator to lead again";
     let leads = || bench.lease_is_fresh();
-    sandbox::process::wait_until(what, LIMIT, leads).await?;
-    eprintln!("away for {AWAY:?}: leads again after {:?}", began.elapsed());
+    sandbox::process::wait_until("the operator to lead again", LIMIT, leads).await?;
+    eprintln!("{after}: leads again after {:?}", began.elapsed());
     let cvsh = bench.cvsh().await?;
     ensure!(entries(&cvsh) == 2 && !is_completed_at(&cvsh, "4.3.0"), "{cvsh:#}");
     Ok(())
+}
+
+/// What the operator itself may do is taken: where it cannot say so it says nothing, and it goes on
+/// once it may again.
+async fn own_rights(bench: &Bench) -> Result<()> {
+    for path in OWN_RIGHTS {
+        let mut binding = bench.get(path).await?;
+        let before = bench.cvsh().await?;
+        bench.kubectl(&["delete", "--raw", path]).await?;
+        tokio::time::sleep(WITHOUT_RIGHTS).await;
+        let after = bench.cvsh().await?;
+        let same = ["history", "current", "desired"].map(|field| &after["status"][field]);
+        let was = ["history", "current", "desired"].map(|field| &before["status"][field]);
+        ensure!(same == was, "{path} was taken: {after:#}");
+        bare(&mut binding);
+        bench.apply(&binding.to_string()).await?;
+        leads_again(bench, path).await?;
+    }
+    let what = "the upgrade to be at it again";
+    let at_it = |c: &Value| {
+        text(condition(c, "Reconciling"), "/reason") == "Upgrading"
+            && text(condition(c, "Stalled"), "/reason") != "Forbidden"
+    };
+    bench.cvsh_until(what, LIMIT, at_it).await?;
+    Ok(())
+}
+
+/// An object as it is made again.
+fn bare(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| ["name", "namespace", "labels"].contains(&key.as_str()));
+    }
 }
 
 /// A right that is missing is named; the upgrade waits for it and goes on once it is there.
@@ -136,10 +184,8 @@ async fn rights(bench: &Bench) -> Result<()> {
     let verb = refused.and_then(|(_, what)| what.split(' ').next()).unwrap_or_default();
     ensure!(VERBS.contains(&verb), "no verb: {message}");
     for binding in [&mut binding, &mut other] {
-        if let Some(metadata) = binding.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|key, _| ["name", "labels"].contains(&key.as_str()));
-            bench.apply(&binding.to_string()).await?;
-        }
+        bare(binding);
+        bench.apply(&binding.to_string()).await?;
     }
     let what = "what was forbidden to be forgotten";
     let allowed = |c: &Value| text(condition(c, "Stalled"), "/reason") != "Forbidden";

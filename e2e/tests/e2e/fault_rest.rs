@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::t2::{Bench, Operator, text};
+use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ const SILENCE_OF_SOAK: Duration = Duration::from_secs(600);
 const CHURN: usize = 15;
 /// In soak.
 const CHURN_OF_SOAK: usize = 500;
+/// After so many of them a cluster joins and leaves as well, and a release is published and
+/// withdrawn.
+const OTHERS_AFTER: usize = 5;
 /// How much memory may grow over the second half, in KiB: the allocator keeps some.
 const MEMORY_KIB: u64 = 6 * 1024;
 /// How many file descriptors may come to it: connections open and close.
@@ -71,22 +75,65 @@ async fn at_rest_nothing_is_written_and_nothing_grows() -> Result<()> {
 
 async fn churn(bench: &Bench, operator: &Operator) -> Result<()> {
     let count = if e2e::soak() { CHURN_OF_SOAK } else { CHURN };
-    for number in 0..count {
-        comes_and_goes(bench, number).await?;
-    }
+    turnover(bench, count).await?;
     let middle = held(operator)?;
-    for number in 0..count {
-        comes_and_goes(bench, number).await?;
-    }
+    turnover(bench, count).await?;
     let end = held(operator)?;
     e2e::figure(&format!(
-        "after {count} ResourcePatches {middle}, after {} {end}; nothing written in {} s of rest",
-        2 * count,
+        "after {count} ResourcePatches and {} clusters and releases {middle}, after twice as many {end}; nothing written in {} s of rest",
+        count / OTHERS_AFTER,
         silence().as_secs()
     ));
     ensure!(end.memory_kib <= middle.memory_kib + MEMORY_KIB, "memory: {middle:?}, then {end:?}");
     let descriptors = middle.descriptors + DESCRIPTORS;
     ensure!(end.descriptors <= descriptors, "descriptors: {middle:?}, then {end:?}");
+    Ok(())
+}
+
+async fn turnover(bench: &Bench, count: usize) -> Result<()> {
+    for number in 0..count {
+        comes_and_goes(bench, number).await?;
+        if number % OTHERS_AFTER == 0 {
+            joins_and_leaves(bench).await?;
+            bench.publish("4.3.0").await?;
+            bench.offered("4.3.0").await?;
+            bench.kubectl(&["delete", "productmanifest", "v4.3.0"]).await?;
+            let none = |c: &Value| c.pointer("/status/availableUpdates/0").is_none();
+            bench.cvsh_until("nothing to be offered", LIMIT, none).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A cluster whose address answers nobody: it has a task, a client and a ClusterVersionShadow.
+async fn joins_and_leaves(bench: &Bench) -> Result<()> {
+    let own = bench.get("/apis/platform.tkestack.io/v1/clustercredentials/global").await?;
+    let group = "platform.tkestack.io/v1";
+    let metadata = json!({ "name": "churn" });
+    for object in [
+        json!({
+            "apiVersion": group, "kind": "ClusterCredential", "metadata": metadata,
+            "clusterName": "churn", "token": "token-of-churn", "caCert": own["caCert"],
+        }),
+        json!({
+            "apiVersion": group, "kind": "Cluster", "metadata": metadata,
+            "spec": { "clusterCredentialRef": { "name": "churn" }, "type": "Baremetal" },
+        }),
+    ] {
+        bench.apply(&object.to_string()).await?;
+    }
+    let addresses = json!({
+        "addresses": [{ "type": "Advertise", "host": "127.0.0.1", "port": 1 }], "phase": "Running",
+    });
+    bench.set_status(&["clusters.platform.tkestack.io", "churn"], &addresses).await?;
+    let path =
+        "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/churn";
+    let judged = |c: &Value| c.pointer("/status/conditions/0").is_some();
+    bench.until(path, "the cluster to be judged", LIMIT, judged).await?;
+    for kind in ["clusters.platform.tkestack.io", "clustercredentials.platform.tkestack.io"] {
+        bench.kubectl(&["delete", kind, "churn"]).await?;
+    }
+    bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
     Ok(())
 }
 
@@ -106,9 +153,9 @@ spec:
         ))
         .await?;
     let path = "/apis/operator.alauda.io/v1alpha1/resourcepatches/churn";
-    let active = |p: &serde_json::Value| text(p, "/status/phase") == "Active";
+    let active = |p: &Value| text(p, "/status/phase") == "Active";
     bench.until(path, "the ResourcePatch to be Active", LIMIT, active).await?;
     bench.kubectl(&["delete", "resourcepatch", "churn", "--wait=false"]).await?;
-    bench.until(path, "the ResourcePatch to be gone", LIMIT, serde_json::Value::is_null).await?;
+    bench.until(path, "the ResourcePatch to be gone", LIMIT, Value::is_null).await?;
     Ok(())
 }

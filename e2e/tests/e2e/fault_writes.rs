@@ -201,9 +201,17 @@ async fn every_error_kind() -> Result<()> {
     }
     if seeds.len() >= KINDS.len() {
         // What is asked only because something else failed does not come in each run.
-        for (request, (_, kinds)) in met.iter().filter(|(_, (runs, _))| *runs == seeds.len()) {
+        let (in_each, in_some): (Vec<_>, Vec<_>) =
+            met.iter().partition(|(_, (runs, _))| *runs == seeds.len());
+        for (request, (_, kinds)) in &in_each {
             ensure!(kinds.len() == KINDS.len(), "{request} met only {kinds:?}");
         }
+        e2e::figure(&format!(
+            "{} requests met each of {} kinds of errors; {} that do not come in every upgrade met some",
+            in_each.len(),
+            KINDS.len(),
+            in_some.len()
+        ));
     }
     Ok(())
 }

@@ -17,11 +17,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const KEYS: &str = "/api/v1/namespaces/cpaas-system/configmaps/release-keys";
 const NO_WISH: &str = "kubectl patch cvsh global -n cpaas-system --type merge -p '{\"spec\":{\"desiredUpdate\":null}}'";
 
-fn signer(id: &str, seed: u8) -> Signer {
+pub(crate) fn signer(id: &str, seed: u8) -> Signer {
     Signer::new(id, &[seed; 32])
 }
 
-fn key(signer: &Signer, not_after: &str) -> SigningKey {
+pub(crate) fn key(signer: &Signer, not_after: &str) -> SigningKey {
     signer.public(not_after.parse().expect("the tests write days"))
 }
 
@@ -54,7 +54,7 @@ async fn judged(bench: &Bench, version: &str, reason: &str) -> Result<Value> {
         .await
 }
 
-async fn record(bench: &Bench, keys: &[SigningKey]) -> Result<()> {
+pub(crate) async fn record(bench: &Bench, keys: &[SigningKey]) -> Result<()> {
     let text: String = list_text(keys).lines().map(|line| format!("    {line}\n")).collect();
     bench
         .apply(&format!(

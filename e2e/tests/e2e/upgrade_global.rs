@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use xtask::rights::{self, Right};
+use xtask::rights::{self, Use};
 
 /// How long two clusters may take to come up once their programs are built.
 const UP_LIMIT: Duration = Duration::from_secs(90);
@@ -156,10 +156,15 @@ fn rights(log: &Path, package: &Path) -> Result<()> {
     let (requests, _) = audit::read(log, 0)?;
     let mut used = BTreeSet::new();
     for r in requests.iter().filter(|r| r.user == account && r.code != 403) {
-        used.insert(Right::new(&r.group, &r.resource, &r.verb));
         // Whoever applies an object that is not there is asked for both rights.
-        if r.verb == "patch" && r.code == 201 {
-            used.insert(Right::new(&r.group, &r.resource, "create"));
+        let both = r.verb == "patch" && r.code == 201;
+        for verb in [Some(r.verb.as_str()), both.then_some("create")].into_iter().flatten() {
+            used.insert(Use {
+                resource: rights::resource_of(&r.group, &r.resource),
+                verb: verb.to_owned(),
+                namespace: r.namespace.clone(),
+                name: r.name.clone(),
+            });
         }
     }
     let granted = |roles| rights::granted(&std::fs::read_to_string(package.join(roles))?);

@@ -17,12 +17,15 @@ const ROLES: &str = "package/deploy/20-rbac.yaml";
 /// The page of rights.
 pub(super) fn generate(root: &Path, files: &mut Files) -> Result<()> {
     let roles = fs::read_to_string(root.join(ROLES)).with_context(|| ROLES.to_owned())?;
-    let mut verbs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut verbs: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for right in granted(&roles)? {
-        verbs.entry(right.resource).or_default().push(code(&right.verb));
+        let place = right.place();
+        verbs.entry((right.resource, place)).or_default().push(code(&right.verb));
     }
-    let rows: Vec<Vec<String>> =
-        verbs.into_iter().map(|(resource, verbs)| vec![code(&resource), verbs.join(" ")]).collect();
+    let rows: Vec<Vec<String>> = verbs
+        .into_iter()
+        .map(|((resource, place), verbs)| vec![code(&resource), verbs.join(" "), place])
+        .collect();
     let reasons: Vec<Vec<String>> = UNUSED
         .iter()
         .map(|unused| {
@@ -37,8 +40,6 @@ pub(super) fn generate(root: &Path, files: &mut Files) -> Result<()> {
     let text = format!(
         "\
 What the operator may do on the global cluster, whatever a release holds.
-Settings, Secrets and its Lease are those of namespace `{}` only, and of Secrets elsewhere only the
-pull secret.
 
 {}
 Each release brings one more ClusterRole, generated from its charts: for every kind in them `get`,
@@ -51,8 +52,7 @@ Whatever is left over stands here with its reason; there is nothing else.
 
 {}
 ",
-        api::names::NAMESPACE,
-        table(&["Resource", "Verbs"], &rows),
+        table(&["Resource", "Verbs", "Where"], &rows),
         table(&["Resource", "Verbs", "Why"], &reasons),
     );
     files.insert("docs/reference/rights.md".to_owned(), page("Rights of the operator", &text));

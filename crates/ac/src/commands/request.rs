@@ -120,7 +120,11 @@ async fn choose(
                 (desired.to_owned(), false)
             }
             (Some(offer), _) => (offer, false),
-            (None, None) => return latest_of_none(assessment, session).await,
+            (None, None) => {
+                let manifests = session.server.manifests().await?;
+                let (cluster, program) = (&assessment.cluster, &session.environment.program);
+                return Err(offer::none_offered(cluster, &assessment.status, &manifests, program));
+            }
         },
     };
     let moves_there = moving_to == Some(version.as_str());
@@ -142,26 +146,6 @@ async fn choose(
     let manifests = session.server.manifests().await?;
     let (cluster, program) = (&assessment.cluster, &session.environment.program);
     Err(offer::not_offered(&version, cluster, &assessment.status, &manifests, program))
-}
-
-/// No version is offered: the cluster is at the highest that is published, or it is said why.
-async fn latest_of_none(
-    assessment: &Assessment,
-    session: &mut Session<'_, '_>,
-) -> Result<Option<String>, Failure> {
-    let manifests = session.server.manifests().await?;
-    let (cluster, program) = (&assessment.cluster, &session.environment.program);
-    let status = &assessment.status;
-    match &assessment.current {
-        Some(current) if offer::is_highest(current, status, &manifests) => {
-            session.printer.data(&format!(
-                "Cluster {cluster} is at {current}, and no higher version is published; nothing was changed.\n\
-                 To publish one: bash upgrade.sh, from its core package.\n"
-            ))?;
-            Ok(None)
-        }
-        _ => Err(offer::none_offered(cluster, status, &manifests, program)),
-    }
 }
 
 /// The version that the operator has accepted and that is not reached yet.

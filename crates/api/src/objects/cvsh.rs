@@ -369,6 +369,6 @@ impl VersionImage {
     /// The digest of the image, where it has one.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
-        self.image.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok())
+        Digest::of_image(&self.image)
     }
 }

@@ -222,6 +222,45 @@ async fn a_token_is_fetched_once_with_service_and_scope_encoded() {
     assert!([2, 3].iter().all(|n| requests[*n].authorization() == Some("Bearer t0ken")));
 }
 
+/// What is said at every level, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_a_password_nor_a_token_of_a_registry_is_logged_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For the whole process: what other tests say meanwhile is looked at as well.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let good = with_tokens(r#"{"token":"t0ken","expires_in":300}"#);
+    good.client(&[]).resolve("a/b", "v1").await.unwrap();
+    let refused = with_tokens(r#"{"token":"wrong-t0ken"}"#);
+    let error = refused.client(&[]).resolve("a/b", "v1").await.unwrap_err();
+    let broken = with_tokens(r#"{"token":"broken-t0ken\n"}"#);
+    let other = broken.client(&[]).resolve("a/b", "v1").await.unwrap_err();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("TRACE"), "{log}");
+    let said = format!("{log}\n{error}\n{error:?}\n{other}\n{other:?}");
+    for canary in ["t0ken", CANARY] {
+        assert!(!said.contains(canary), "{canary}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn tokens_that_are_none_are_refused_and_a_token_that_opens_nothing_is_denied() {
     for tokens in ["", "{}", r#"{"token":""}"#, r#"{"token":"a\nb"}"#, r#"{"token":7}"#] {

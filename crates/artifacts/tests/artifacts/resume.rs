@@ -51,6 +51,29 @@ async fn fifty_cuts_of_one_blob_send_no_byte_twice() {
     assert_eq!(uploads.received(source.size), source.size);
 }
 
+/// Layers and configs, large and small: each is cut fifty times, at a byte of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_blob_of_a_release_is_cut_at_fifty_bytes_and_ends_whole() {
+    let mut chance = chance(7);
+    let work = tempfile::tempdir().unwrap();
+    let plan = plan(work.path(), &[1_500_000, 400_000, 1_000, 10]);
+    let blobs: Vec<BlobSource> =
+        plan.artifacts.into_iter().flat_map(|artifact| artifact.blobs).collect();
+    assert!(blobs.iter().any(|blob| blob.size < 1_000), "small ones as well");
+    for blob in &blobs {
+        for _ in 0..50 {
+            let cut = chance(blob.size);
+            let uploads = Uploads::start(Faults { cuts: vec![cut], ..Faults::none(Memory::Keeps) });
+            uploads.client().push_blob("a/b", blob, None, &|_| {}).await.unwrap();
+            // Up to a mebibyte a blob goes in one request, and begins anew.
+            let again = if blob.size > 1024 * 1024 { u64::from(cut == 1) } else { cut };
+            let what = format!("{} bytes, cut after {cut}", blob.size);
+            assert_eq!(uploads.received(blob.size), blob.size + again, "{what}");
+            assert_eq!(uploads.holds(), (1, 0), "{what}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_cut_at_its_first_bytes_or_its_last_one_ends_whole() {
     for cut in [0, 1, 2, 255, 256 * 1024, 3_999_998, 3_999_999] {

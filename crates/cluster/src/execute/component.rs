@@ -60,6 +60,7 @@ async fn attempt<A: ApiServer, R: Renderer, C: Contents>(
         let message = format!("old and new objects together are {}", plan.union.len());
         return Err(Stop::Blocked(StalledReason::RenderFailed, message));
     }
+    apply::definitions_grow(&plan, &live)?;
     // A release that is applied again (a customisation changed) runs no hook a second time.
     let again = record.status.release_image == step.image;
     let hooks = if again { &[][..] } else { rendered.hooks.as_slice() };

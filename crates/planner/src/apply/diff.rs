@@ -25,7 +25,7 @@ fn difference(wanted: &Value, live: &Value, path: &str) -> Option<String> {
             let at = format!("{path}.{key}");
             match live.get(key) {
                 Some(found) => difference(value, found, &at),
-                // The API server drops empty fields.
+                // The API server drops empty fields, and of many kinds also what is false or 0.
                 None if is_empty(value) => None,
                 None => Some(at),
             }
@@ -41,7 +41,9 @@ fn is_empty(value: &Value) -> bool {
         Value::Null => true,
         Value::Object(map) => map.is_empty(),
         Value::Array(list) => list.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
     }
 }
 
@@ -122,6 +124,16 @@ mod tests {
             json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53}], "x": {}}});
         let live = json!({"spec": {"replicas": 2, "ports": [{"name": "a", "port": 53, "protocol": "UDP"}], "y": 1}});
         assert_eq!(first_difference(&wanted, &live), None);
+    }
+
+    #[test]
+    fn what_the_server_drops_is_no_difference() {
+        let wanted =
+            json!({"globalDefault": false, "value": 0, "description": "", "x": [], "y": null});
+        assert_eq!(first_difference(&wanted, &json!({})), None);
+        let live = json!({"globalDefault": true, "value": 0, "description": ""});
+        assert_eq!(first_difference(&wanted, &live).unwrap(), ".globalDefault");
+        assert!(first_difference(&json!({"value": 1}), &json!({})).is_some());
     }
 
     #[test]

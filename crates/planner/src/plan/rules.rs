@@ -5,9 +5,8 @@
 use crate::snapshot::{ManifestReady, Snapshot};
 use crate::stages::{self, Installed};
 use crate::target::{Origin, Target};
-use api::objects::VersionImage;
 use api::release::{OPERATION_LIMIT, Release};
-use api::{HistoryState, StalledReason, Version};
+use api::{Digest, HistoryState, StalledReason, Version};
 
 /// What holds an upgrade back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +41,10 @@ pub(super) fn may_begin(snapshot: &Snapshot, target: &Target) -> Result<(), Hold
             return Err(Hold::Unknown(format!("its ProductManifest is not Ready yet: {why}")));
         }
         Origin::ProductManifest(ManifestReady::Failed { why }) => {
-            return Err(Hold::Broken(format!("its ProductManifest is not Ready: {why}")));
+            return Err(Hold::Broken(format!("its ProductManifest cannot be used: {why}")));
         }
     }
-    let pinned = VersionImage { version: String::new(), image: target.image.clone() };
-    if pinned.digest().is_none() {
+    if Digest::of_image(&target.image).is_none() {
         return Err(Hold::Broken("its image is not resolved to a digest".to_owned()));
     }
     never_lower(snapshot, &target.version)?;

@@ -4,14 +4,14 @@
 //! ProductManifest of that version has another digest), and the running operator is not older than
 //! the release's `minCVO`; for a workload cluster every global cluster has completed the target.
 
-use super::{Found, Inputs, Verdict, digest_of};
+use super::{Found, Inputs, Verdict};
 use crate::offers::is_way_out;
 use crate::snapshot::ManifestReady;
 use crate::stages::{self, Installed};
 use crate::target::{Origin, manifest_of, manifests_unknown};
 use api::checks::CheckReason;
 use api::objects::HistoryEntry;
-use api::{HistoryState, Release, Version};
+use api::{Digest, HistoryState, Release, Version};
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let (snapshot, target) = (inputs.snapshot, inputs.target);
@@ -69,7 +69,7 @@ fn manifest(inputs: &Inputs<'_>) -> Result<Option<Verdict>, String> {
             Ok(Some(Verdict::retry(CheckReason::ManifestNotReady, why.clone())))
         }
         Origin::ProductManifest(ManifestReady::Failed { why }) => {
-            Ok(failed(format!("ProductManifest {name} is not Ready: {why}")))
+            Ok(failed(format!("ProductManifest {name} cannot be used: {why}")))
         }
         Origin::Package => {
             if let Some(error) = manifests_unknown(inputs.snapshot) {
@@ -77,7 +77,8 @@ fn manifest(inputs: &Inputs<'_>) -> Result<Option<Verdict>, String> {
             }
             let published = manifest_of(inputs.snapshot, &target.version);
             let image = published.and_then(|m| m.image.as_deref()).unwrap_or_default();
-            if image.is_empty() || digest_of(image) == digest_of(&target.image) {
+            // The registry before it may be called by another name.
+            if image.is_empty() || Digest::of_image(image) == Digest::of_image(&target.image) {
                 return Ok(None);
             }
             Ok(failed(format!(

@@ -436,6 +436,28 @@ fn a_package_of_another_digest_than_the_published_one_fails() {
     assert_eq!(failed[0].reason, R::ManifestFailed);
 }
 
+/// What can be mended by waiting is Retry; what cannot is Failed, with the command that mends it.
+#[test]
+fn an_image_that_holds_other_bytes_fails_and_one_that_cannot_be_read_now_does_not() {
+    for (is_invalid, state, reason) in
+        [(true, CheckState::Failed, R::ManifestFailed), (false, CheckState::Retry, R::InputUnknown)]
+    {
+        let mut world = World::new();
+        let planner::Observed::Value(all) = &mut world.snapshot.manifests else { unreachable!() };
+        for manifest in all.iter_mut().filter(|m| m.version.to_string() == "4.3.0") {
+            manifest.release = planner::Observed::Unknown("sha256:1 is sha256:2".to_owned());
+            manifest.release_is_invalid = is_invalid;
+        }
+        let told = preflight::run(&world.snapshot, &target(&world), None, Run::Decisive);
+        let name = api::CheckName::ClusterVersionUpgradeable.as_str();
+        let check = told.checks.iter().find(|c| c.name == name).unwrap();
+        assert_eq!((check.state, check.reason), (state, reason), "{check:?}");
+        assert!(check.message.contains("sha256:1 is sha256:2"), "{check:?}");
+        assert!(!is_invalid || check.remedy.contains("bash upgrade.sh"), "{check:?}");
+        assert!(told.checks.iter().all(|c| is_invalid || c.state != CheckState::Failed));
+    }
+}
+
 #[test]
 fn a_gate_of_the_release_names_its_clusters_and_modules() {
     let gate = |clusters, when_module: Option<&str>| api::release::AdminGate {

@@ -160,6 +160,7 @@ impl World {
             ready: ManifestReady::Ready,
             signature: None,
             release: Observed::Value(release(version)),
+            release_is_invalid: false,
         });
     }
 
