@@ -1,10 +1,10 @@
 //! Decides how many platforms work on this machine at a time: tests wait longer than they compute,
-//! so two do, but for the tests that need the machine for themselves.
+//! so three do, but for the tests that need the machine for themselves.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Platforms at a time. Tests run in as many threads: `cargo xtask test`.
-const PLATFORMS: u32 = 2;
+const PLATFORMS: u32 = 3;
 
 static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::times::Times;
+use crate::times::{BUILD, Times};
 use crate::{codegen, tidy};
 
 /// The one test binary that needs root and real clusters.
@@ -44,7 +44,7 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     told(times, "lints", || plain(root, &lints));
     // One build of everything: a build of a part would choose other features and compile twice.
-    let build = told(times, "build", || plain(root, &["build", "--workspace", "--all-targets"]));
+    let build = told(times, BUILD, || plain(root, &["build", "--workspace", "--all-targets"]));
     if !build {
         times.skip("tests");
         if !arguments.quick {
@@ -59,9 +59,9 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     if !arguments.quick {
         told(times, "tests on real clusters", || {
             // As many as there are places on the machine: `e2e::turn`.
-            let two = ["--", "--test-threads=2"];
+            let threads = ["--", "--test-threads=3"];
             let run = ["test", "--workspace", "--test", CLUSTER_TESTS, "--no-fail-fast"];
-            let run = [&run[..], &two].concat();
+            let run = [&run[..], &threads].concat();
             tests(root, &run, Shown::Everything, totals)
         });
     }

@@ -3,6 +3,14 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+/// How long a run is meant to take on two cores, from nothing, and where everything was built.
+const LIMITS: [Duration; 2] = [Duration::from_secs(60 * 60), Duration::from_secs(30 * 60)];
+/// A build that takes longer has compiled something.
+const BUILT: Duration = Duration::from_secs(60);
+
+/// The step that compiles.
+pub(crate) const BUILD: &str = "build";
+
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -75,6 +83,11 @@ fn table(rows: &[(String, End, Duration)], whole: Duration) -> String {
         line(name, end, &shown(*time), &format!("{share:.0}%"));
     }
     line("whole run", "", &shown(whole), "");
+    let compiled = rows.iter().any(|(name, _, time)| name == BUILD && *time > BUILT);
+    let limit = LIMITS[usize::from(!compiled)];
+    if whole > limit {
+        let _ = writeln!(text, "note: it is meant to take {} at most", shown(limit));
+    }
     text
 }
 
@@ -105,6 +118,11 @@ mod tests {
   whole run                  3m20s       
 ";
         assert_eq!(table(&rows, Duration::from_secs(200)), expected);
+        let note = "note: it is meant to take 30m00s at most";
+        assert!(table(&rows, Duration::from_secs(1801)).contains(note));
+        let compiled = [(BUILD.to_owned(), End::Passed, Duration::from_secs(400))];
+        assert!(!table(&compiled, Duration::from_secs(1801)).contains("note"));
+        assert!(table(&compiled, Duration::from_secs(3601)).contains("60m00s at most"));
     }
 
     #[test]

@@ -42,15 +42,10 @@ impl Environment {
             let program = std::env::current_exe().ok()?;
             Some(program.parent()?.parent()?.to_owned())
         };
-        let list: Vec<PathBuf> = set(KUBECONFIG)
-            .map(|list| {
-                std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect()
-            })
-            .unwrap_or_default();
         let is_plain = set("TERM").is_some_and(|term| term == "dumb");
         Self {
             package: set(PACKAGE).map(PathBuf::from).or_else(of_program),
-            kubeconfig: if list.is_empty() { vec![PathBuf::from(ADMIN_KUBECONFIG)] } else { list },
+            kubeconfig: kubeconfig(set(KUBECONFIG)),
             skip_sync_image: set(SKIP_SYNC_IMAGE),
             is_terminal: std::io::stderr().is_terminal() && !is_plain,
             architecture: architecture(),
@@ -59,11 +54,36 @@ impl Environment {
     }
 }
 
+/// The files of a list as kubectl reads it; without one, that of a control-plane node.
+fn kubeconfig(list: Option<OsString>) -> Vec<PathBuf> {
+    let files: Vec<PathBuf> = list
+        .iter()
+        .flat_map(std::env::split_paths)
+        .filter(|file| !file.as_os_str().is_empty())
+        .collect();
+    if files.is_empty() { vec![PathBuf::from(ADMIN_KUBECONFIG)] } else { files }
+}
+
 /// As Go names it, for the package is named by it.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_kubeconfig_that_of_a_control_plane_node_is_read() {
+        let files = |list: Option<&str>| kubeconfig(list.map(OsString::from));
+        let of_node = [PathBuf::from("/etc/kubernetes/admin.conf")];
+        for list in [None, Some(""), Some(":")] {
+            assert_eq!(files(list), of_node, "{list:?}");
+        }
+        assert_eq!(files(Some("a:/b")), [PathBuf::from("a"), PathBuf::from("/b")]);
     }
 }

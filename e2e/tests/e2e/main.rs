@@ -11,6 +11,7 @@ mod fault_rest;
 mod fault_storm;
 mod fault_writes;
 mod late_image;
+mod reproducible;
 mod seed_commands;
 mod t2_canaries;
 mod t2_checks;

@@ -1,44 +1,75 @@
 //! What holds up an upgrade that runs: it says what, and what to do, and goes on by itself.
 
 use anyhow::{Result, ensure};
-use e2e::t2::{Bench, text};
-use std::time::Duration;
+use e2e::t2::{Bench, condition, text};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A hook that failed is named with its log; deleting the Job runs it again.
+/// The Job of the hook, and its Pods.
+const HOOK: &str = "platform-health-before";
+const HOOK_JOB: &str = "/apis/batch/v1/namespaces/cpaas-system/jobs/platform-health-before";
+const HOOK_PODS: &str =
+    "/api/v1/namespaces/cpaas-system/pods?labelSelector=job-name%3Dplatform-health-before";
+
+/// No Job may be made until this goes: the upgrade stands right before its hook.
+const NO_JOBS: &str = "
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: no-jobs, namespace: cpaas-system}
+spec: {hard: {count/jobs.batch: '0'}}
+";
+
+/// Every Pod of the hook fails, as often as the Job tries again.
+async fn fails(bench: &Bench) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let job = bench.get(HOOK_JOB).await?;
+        if text(condition(&job, "Failed"), "/status") == "True" {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < LIMIT, "the Job does not fail: {job:#}");
+        let pods = bench.get(HOOK_PODS).await?;
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            if text(pod, "/status/phase") == "Pending" {
+                let path = format!(
+                    "/api/v1/namespaces/cpaas-system/pods/{}/status",
+                    text(pod, "/metadata/name")
+                );
+                bench.merge(&path, &json!({ "status": { "phase": "Failed" } })).await?;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A hook that fails is named with its log; deleting the Job runs it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_hook_stalls_until_its_job_is_deleted() -> Result<()> {
     let (bench, _operator) = Bench::installed().await?;
     bench.publish("4.3.0").await?;
-    let cvsh = bench.offered("4.3.0").await?;
-    let image = text(&cvsh, "/status/availableUpdates/0/image");
-    // The hook of this very release, found failed: it is adopted as it is.
-    bench
-        .apply(&format!(
-            "
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: platform-health-before
-  namespace: cpaas-system
-  annotations: {{cpaas.io/release-digest: '{image}'}}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {{annotations: {{sandbox/outcome: Failed}}}}
-    spec: {{restartPolicy: Never, containers: [{{name: check, image: example.invalid/it:1}}]}}
-"
-        ))
-        .await?;
+    bench.offered("4.3.0").await?;
+    bench.apply(NO_JOBS).await?;
+    let quota = "/api/v1/namespaces/cpaas-system/resourcequotas/no-jobs";
+    let counts = |q: &Value| q.pointer("/status/hard").is_some();
+    bench.until(quota, "the quota to hold", LIMIT, counts).await?;
     bench.ask_for("4.3.0").await?;
+    let held = |c: &Value| c["status"]["stages"].to_string().contains("exceeded quota");
+    bench.cvsh_until("the hook to be refused", LIMIT * 2, held).await?;
+    // The Pods of the Job that the operator makes find no node, and fail before they run.
+    bench.must("kubectl cordon node-1").await?;
+    bench.kubectl(&["-n", "cpaas-system", "delete", "resourcequota", "no-jobs"]).await?;
+    bench.until(HOOK_JOB, "the hook to be started", LIMIT, |j| !j.is_null()).await?;
+    fails(&bench).await?;
+    bench.must("kubectl uncordon node-1").await?;
     let message = bench.condition_becomes("Stalled", "True", "HookFailed").await?;
-    ensure!(message.contains("logs job/platform-health-before"), "{message}");
+    ensure!(message.contains(&format!("logs job/{HOOK}")), "{message}");
     let cvsh = bench.cvsh().await?;
     ensure!(text(&cvsh, "/status/history/0/state") == "Partial", "{cvsh}");
     ensure!(text(&cvsh, "/status/current/version") == "4.2.1", "{cvsh}");
     let status = bench.run("ac adm upgrade status --cluster=global --exit-code").await?;
-    status.expect(4)?.containing("platform-health-before")?;
+    status.expect(4)?.containing(HOOK)?;
     // The command stands in the message.
     let at = message.find("kubectl -n cpaas-system delete job").unwrap_or_default();
     let command = message[at..].split(';').next().unwrap_or_default();
@@ -104,7 +135,7 @@ async fn a_component_never_moves_to_a_lower_version() -> Result<()> {
     let what = "the downgrade to be held";
     let cvsh = bench
         .cvsh_until(what, LIMIT, |c| {
-            let stalled = e2e::t2::condition(c, "Stalled");
+            let stalled = condition(c, "Stalled");
             text(stalled, "/status") == "True" && text(stalled, "/message").contains("coredns")
         })
         .await?;

@@ -245,6 +245,36 @@ fn a_hook_of_both_points_runs_at_each() {
     assert_eq!(sent(&world, "create Job kube-system/check"), 2, "no point has it again");
 }
 
+/// Users and the platform delete Jobs that ended, also while their component is not ready yet.
+#[test]
+fn a_hook_whose_job_is_gone_does_not_run_again() {
+    let mut world = World::installed(Faults::default(), "the Job of a hook is gone");
+    world.server.outside(|store| store.wish(Some("4.3.0")));
+    let job = object("Job", NAMESPACE, "portal-migrate");
+    let is_recorded = |world: &World| {
+        let portal = app_release(&world.store(), "portal").unwrap_or_default();
+        portal.hooks_release == image("4.3.0")
+            && portal
+                .hooks_done
+                .iter()
+                .any(|hook| hook.ends_with("Job/cpaas-system/portal-migrate"))
+    };
+    let rounds = (0..100).find(|_| {
+        world.round();
+        world.pass(1);
+        is_recorded(&world)
+    });
+    assert!(rounds.is_some(), "what the hook did is recorded");
+    assert_ne!(world.status().current.unwrap().version, "4.3.0", "in the middle of the upgrade");
+    world.server.outside(|store| {
+        let live = store.get(&job).unwrap().unwrap();
+        store.delete(&live, "a user").unwrap();
+    });
+    world.settle();
+    assert_eq!(world.status().current.unwrap().version, "4.3.0");
+    assert!(world.get(&job).is_none(), "it ran again");
+}
+
 #[test]
 fn a_missing_right_for_hooks_or_deletion_is_named_before_anything_is_written() {
     for (denied, component) in [
