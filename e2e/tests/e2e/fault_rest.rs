@@ -14,7 +14,7 @@ const SILENCE_OF_SOAK: Duration = Duration::from_secs(600);
 /// How many ResourcePatches come and go, after as many that do not count yet.
 const CHURN: usize = 15;
 /// In soak.
-const CHURN_OF_SOAK: usize = 500;
+const CHURN_OF_SOAK: usize = 200;
 /// After so many of them a cluster joins and leaves as well, and a release is published and
 /// withdrawn.
 const OTHERS_AFTER: usize = 5;
