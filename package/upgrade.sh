@@ -20,7 +20,7 @@ fail() {
   exit 69
 }
 
-package=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+package=$(cd -P -- "$(dirname -- "$0")" && pwd)
 prepare=$package/bin/acp-prepare
 
 case $(uname -m) in

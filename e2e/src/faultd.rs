@@ -116,7 +116,7 @@ impl Faultd {
 
     /// Every changing request meets one kind of error the first time, in an order that follows from
     /// the seed, and passes the second time; one of so many reading requests meets one as well, of
-    /// one each does, in the same way.
+    /// one the first of each path does.
     pub fn rotate(&self, seed: u64, one_read_of: u64) {
         self.shared.book().rotate(seed, one_read_of);
     }

@@ -102,7 +102,7 @@ with --all-clusters the worst of all clusters: 4, then 5, then 3, then 0."
 )]
 pub(crate) struct Status {
     /// Shows one line for each cluster of the platform, the worst first.
-    #[arg(long, short = 'A', conflicts_with_all = ["verbose", "watch"])]
+    #[arg(long, short = 'A', conflicts_with_all = ["verbose", "watch", "cluster"])]
     pub(crate) all_clusters: bool,
     /// Shows every check, operation, condition and upgrade.
     #[arg(long, short)]
@@ -206,6 +206,7 @@ pub(crate) enum Parsed {
 /// It is wrong; the whole text stands in `rendered`.
 pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, Failure> {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    let about_upgrades = arguments.iter().any(|word| word == "upgrade");
     let outcome = command(program)
         .try_get_matches_from(arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -216,7 +217,10 @@ pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, F
         }
         Err(error) => {
             let text = error.render().to_string();
-            let rendered = text.replace("For more information, try", "hint: for more, try");
+            let mut rendered = text.replace("For more information, try", "hint: for more, try");
+            if let Some(hint) = about_upgrades.then(|| meant(&error)).flatten() {
+                rendered.push_str(&format!("hint: {hint}\n"));
+            }
             Err(Failure::Usage {
                 message: error.kind().to_string(),
                 hint: format!("{program} --help"),
@@ -226,9 +230,44 @@ pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, F
     }
 }
 
+/// What a word without a flag was meant to be: a version, or a cluster.
+fn meant(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let of = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => {
+            Some(api::text::line(word, 64))
+        }
+        _ => None,
+    };
+    let word = of(ContextKind::InvalidSubcommand).or_else(|| of(ContextKind::InvalidArg))?;
+    let flag = if word.parse::<api::Version>().is_ok() { "to" } else { "cluster" };
+    Some(format!("a {} is named with --{flag}={word}", if flag == "to" { "version" } else { flag }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_without_a_flag_is_told_which_one_it_needs() {
+        let said = |words: &[&str]| {
+            let words = words.iter().map(OsString::from).collect();
+            match parse(words, "ac") {
+                Err(Failure::Usage { rendered, .. }) => rendered.unwrap_or_default(),
+                _ => String::new(),
+            }
+        };
+        let version = said(&["ac", "adm", "upgrade", "4.3.0"]);
+        assert!(version.contains("hint: a version is named with --to=4.3.0"), "{version}");
+        let cluster = said(&["ac", "adm", "upgrade", "status", "workload-a"]);
+        assert!(
+            cluster.contains("hint: a cluster is named with --cluster=workload-a"),
+            "{cluster}"
+        );
+        assert!(!said(&["ac", "nothing"]).contains("--cluster"));
+        let both = said(&["ac", "adm", "upgrade", "status", "-A", "--cluster=workload-a"]);
+        assert!(both.contains("cannot be used with"), "{both}");
+    }
 
     #[test]
     fn the_definition_holds() {

@@ -89,8 +89,22 @@ pub(crate) fn of_status(status: &kube::core::Status) -> CallError {
             conflicts => CallError::FieldConflict(conflicts),
         },
         400 | 405 | 406 | 413 | 415 | 422 => CallError::Invalid(message),
+        500 if is_unreadable(&status.message) => CallError::Invalid(message),
         _ => CallError::Unavailable(format!("{} ({})", message, status.code)),
     }
+}
+
+/// Whether the API server could not read what it was sent: a word in the place of a number. It says
+/// so with the code of a failure of its own, but no waiting changes it.
+fn is_unreadable(message: &str) -> bool {
+    let words = [
+        "cannot unmarshal",
+        "failed to create typed",
+        "quantities must match",
+        "unable to convert",
+        "unable to decode",
+    ];
+    words.iter().any(|word| message.contains(word))
 }
 
 fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {

@@ -9,6 +9,7 @@ mod objects;
 mod platform;
 mod prune;
 mod record;
+mod resource_patches;
 mod revision;
 mod takeover;
 
@@ -132,8 +133,10 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
             Step::Apply(apply) => component::apply(self, apply).await,
             Step::Prune { name, allowed } => prune::prune(self, name, allowed).await,
             Step::Remove { name, allowed } => prune::remove(self, name, allowed).await,
-            Step::ReleasePatch { name } => record::release_patch(self, name).await,
-            Step::ReportPatch { name, message } => record::report_patch(self, name, message).await,
+            Step::ReleasePatch { name } => resource_patches::release(self, name).await,
+            Step::ReportPatch { name, message } => {
+                resource_patches::report(self, name, message).await
+            }
             Step::ReportDrift(apply) => component::report_drift(self, apply).await,
         };
         let result = match result {

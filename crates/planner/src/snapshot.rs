@@ -223,6 +223,8 @@ pub struct ResourcePatchFacts {
     pub digest: String,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether it was ever applied: what it set may be in force.
+    pub applied: bool,
     /// Why what it says now does not apply, where that was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

@@ -4,9 +4,12 @@
 use crate::decision::PlatformRegistry;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use api::names::{ADVERTISE, GLOBAL, PRODUCT_BASE, PULL_SECRET, REGISTRY_ADMIN};
-use api::objects::{Cluster, ProductBase};
+use api::names::{ADVERTISE, GLOBAL, NAMESPACE, PRODUCT_BASE, PULL_SECRET, REGISTRY_ADMIN};
+use api::objects::{AppRelease, Cluster, ProductBase};
+use cluster::CallError;
 use cluster::observe::{secret, typed};
+use cluster::server::{ApiServer as _, ListQuery};
+use kube::Resource as _;
 use std::collections::BTreeMap;
 
 /// The key of a pull secret.
@@ -25,8 +28,10 @@ impl Platform {
     /// Reads ProductBase and, for the global VIP, Cluster `global`.
     ///
     /// # Errors
-    /// When one of them cannot be read; a kind that is not served is no error.
+    /// When one of them cannot be read, or this is a workload cluster; a kind that is not served is
+    /// no error.
     pub(crate) async fn read(connection: &Connection) -> Result<Self, Failure> {
+        of_global(connection).await?;
         let server = &connection.server;
         let base = typed::<ProductBase, _>(server, "", PRODUCT_BASE).await;
         let base = base.map_err(connection.failed(format!("read ProductBase {PRODUCT_BASE}")))?;
@@ -56,6 +61,34 @@ impl Platform {
     /// Name of the Secret that Pods pull with.
     pub(crate) fn pull_secret_name(&self) -> &str {
         self.pull_secret.as_deref().unwrap_or(PULL_SECRET)
+    }
+}
+
+/// Whoever has the kubeconfig of a workload cluster in hand is told so: what is recorded there is
+/// of that cluster, on the global cluster it is of the global one.
+async fn of_global(connection: &Connection) -> Result<(), Failure> {
+    let query =
+        ListQuery::all(&AppRelease::api_version(&()), &AppRelease::kind(&())).within(NAMESPACE);
+    let recorded = match connection.server.list(&query).await {
+        Ok(recorded) => recorded,
+        Err(CallError::KindAbsent(_)) => return Ok(()),
+        Err(error) => return Err(connection.failed("list AppReleases")(error)),
+    };
+    let cluster_of = |release: &serde_json::Value| {
+        let cluster = release.pointer("/spec/destination/cluster")?.as_str()?;
+        let is_other = !cluster.is_empty() && cluster != GLOBAL;
+        is_other.then(|| api::text::line(cluster, 64))
+    };
+    match recorded.iter().find_map(cluster_of) {
+        None => Ok(()),
+        Some(cluster) => Err(Failure::Refused {
+            message: format!(
+                "this is not the global cluster: it is {cluster}, which its global cluster upgrades"
+            ),
+            hints: vec![format!(
+                "name the kubeconfig of the global cluster: KUBECONFIG=FILE bash upgrade.sh; what it would find on this cluster: bash upgrade.sh --preflight --cluster={cluster}"
+            )],
+        }),
     }
 }
 

@@ -114,8 +114,8 @@ struct Rotation {
     seed: u64,
     /// How many requests of this method and path there were.
     seen: BTreeMap<(String, String), u64>,
-    /// One of so many reading requests fails as well, by chance; 0 for none, 1 for each of them in
-    /// the way of the changing ones.
+    /// One of so many reading requests fails as well, by chance; 0 for none, 1 for the first one of
+    /// each path.
     one_read_of: u64,
 }
 
@@ -261,9 +261,10 @@ impl Rotation {
         *seen += 1;
         let number = mark(&asked.method, &asked.path);
         if asked.is_change() || self.one_read_of == 1 {
-            // The first, third, ... time.
-            return (*seen % 2 == 1)
-                .then(|| kind(number.wrapping_add(*seen / 2).wrapping_add(self.seed)));
+            // The first, third, ... time; a read the first time only: a round that reads a path
+            // twice would meet an error in each.
+            let fails = if asked.is_change() { *seen % 2 == 1 } else { *seen == 1 };
+            return fails.then(|| kind(number.wrapping_add(*seen / 2).wrapping_add(self.seed)));
         }
         let mut chance = Chance::of(number ^ seen.rotate_left(32) ^ self.seed.rotate_left(48));
         let fails = self.one_read_of > 0 && chance.below(self.one_read_of) == 0;

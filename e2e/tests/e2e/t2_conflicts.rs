@@ -40,9 +40,40 @@ async fn versions(bench: &Bench) -> Result<[String; 2]> {
     Ok(versions)
 }
 
+/// Of several on one release, one that the API server does not take holds up the others: the new
+/// one waits, and the one that is deleted stays until its value is taken back.
+async fn held_up(bench: &Bench) -> Result<()> {
+    let limit = std::time::Duration::from_secs(60);
+    let of =
+        |name: &str, value: Value| patch(name, "Deployment", "apps/v1", "/spec/replicas", &value);
+    let is = |phase: &'static str| move |patch: &Value| text(patch, "/status/phase") == phase;
+    let path = |name: &str| format!("{PATCHES}/{name}");
+    bench.create(PATCHES, &of("rp-old", json!(3))).await?;
+    bench.until(&path("rp-old"), "rp-old to be Active", limit, is("Active")).await?;
+    bench.create(PATCHES, &of("rp-word", json!("many"))).await?;
+    let told = bench.until(&path("rp-word"), "rp-word to be Failed", limit, is("Failed")).await?;
+    ensure!(text(&told, "/status/message").contains("does not take"), "{told:#}");
+    bench.create(PATCHES, &of("rp-new", json!(4))).await?;
+    let told = bench.until(&path("rp-new"), "rp-new to wait", limit, is("Pending")).await?;
+    ensure!(text(&told, "/status/message").contains("rp-word"), "{told:#}");
+    bench.kubectl(&["delete", "resourcepatches", "rp-old", "--wait=false"]).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let old = bench.get(&path("rp-old")).await?;
+    ensure!(!old.is_null(), "rp-old is gone, and what it set is not taken back");
+    let replicas = |count: i64| move |d: &Value| d["spec"]["replicas"] == count;
+    bench.until(DEPLOYMENT, "its value to stay", limit, replicas(3)).await?;
+    bench.kubectl(&["delete", "resourcepatches", "rp-word", "rp-new", "--wait=false"]).await?;
+    bench.until(DEPLOYMENT, "its value to be taken back", limit, replicas(2)).await?;
+    for name in ["rp-old", "rp-word", "rp-new"] {
+        bench.until(&path(name), &format!("{name} to go"), limit, Value::is_null).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn customisations_in_the_way_are_named_and_end_by_what_is_named() -> Result<()> {
     let (bench, operator) = Bench::installed().await?;
+    held_up(&bench).await.with_context(|| operator.said())?;
     // Idle, it is said of the ResourcePatch and of the cluster.
     let broken = patch("rp-broken", "Deployment", "apps/v1", "/spec/nothing", &json!(1));
     bench.create(PATCHES, &broken).await?;

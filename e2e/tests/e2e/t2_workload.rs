@@ -37,6 +37,12 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     let deployed =
         plane.kubectl().args(["get", "apprelease", "-n", "cpaas-system"]).output().await?;
     ensure!(String::from_utf8_lossy(&deployed.stdout).contains("coredns"), "{deployed:?}");
+    // Nobody makes a platform of its own of it, whatever is named.
+    let shell = bench.shell_with(&plane.kubeconfig());
+    for flags in ["--preflight", "--skip-sync-image", "--registry=127.0.0.1:1"] {
+        let said = shell.run(&format!("bash upgrade.sh {flags}"), LIMIT).await?;
+        said.expect(1)?.containing("this is not the global cluster: it is workload-a")?;
+    }
     // 4.3.0 is published: global may move, the others wait for it.
     bench.publish("4.3.0").await?;
     bench.offered("4.3.0").await?;

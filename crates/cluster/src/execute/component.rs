@@ -1,7 +1,9 @@
 //! One component: render, patch, plan, order, apply, look at its health, record.
 
-use super::record::{self, Record};
-use super::{Contents, Executor, Stop, access, conflicts, hooks, objects, takeover};
+use super::record::Record;
+use super::{
+    Contents, Executor, Stop, access, conflicts, hooks, objects, resource_patches, takeover,
+};
 use crate::observe::{Patches, patch_specs};
 use crate::render::{RenderRequest, Renderer};
 use crate::server::ApiServer;
@@ -16,6 +18,8 @@ use std::collections::BTreeMap;
 pub(super) struct Rendered {
     /// Objects ready to be sent.
     pub(super) objects: Vec<Prepared>,
+    /// As they were rendered, without customisations; none where there are no customisations.
+    pub(super) plain: Vec<Value>,
     /// Those of them that are there.
     live: BTreeMap<ObjectRef, Value>,
     /// Hooks in their order.
@@ -68,6 +72,11 @@ async fn attempt<A: ApiServer, R: Renderer, C: Contents>(
     if writes || !hooks.is_empty() {
         access::rights(executor, step, &plan, hooks).await?;
     }
+    let failures = conflicts::refused(executor, &plan, &rendered).await?;
+    if !failures.is_empty() {
+        record.patches_failed(executor, &failures, &rendered.patches).await?;
+        return Err(patches_failed(&failures));
+    }
     let forced = if writes {
         let patches = [rendered.patches.in_force.as_slice(), &rendered.patches.leaving].concat();
         conflicts::settle(executor, step, &plan, &live, &patches).await?
@@ -76,7 +85,7 @@ async fn attempt<A: ApiServer, R: Renderer, C: Contents>(
     };
     registry.bring(executor, &step.component.namespace).await?;
     record.intend(executor, step, &rendered, &plan).await?;
-    record::hold_patches(executor, &rendered).await?;
+    resource_patches::hold(executor, &rendered).await?;
     hooks::run(executor, step, record, hooks, HookPoint::Before).await?;
     let live = takeover::take_over(executor, step, &plan, live).await?;
     let live = objects::send(executor, &plan, live, &forced).await?;
@@ -126,10 +135,11 @@ async fn render<A: ApiServer, R: Renderer, C: Contents>(
     normalise(executor, component.namespace.as_str(), &mut objects, &mut hooks).await?;
     let name = format!("{}/{}", component.namespace, component.name);
     let patches = patch_specs(executor.server, &name).await?;
+    let plain = if patches.in_force.is_empty() { Vec::new() } else { objects.clone() };
     let objects = match apply::patched(objects, &patches.in_force) {
         Ok(objects) => objects,
         Err(failures) => {
-            record.patches_failed(executor, &failures, &patches.digest).await?;
+            record.patches_failed(executor, &failures, &patches).await?;
             return Err(patches_failed(&failures));
         }
     };
@@ -138,7 +148,7 @@ async fn render<A: ApiServer, R: Renderer, C: Contents>(
     let predecessors = &step.predecessors;
     let objects = objects::without_scaled_replicas(executor, objects, &live, predecessors).await?;
     let objects = apply::prepare(objects, &component.name)?;
-    Ok(Rendered { objects, live, hooks, values_digest, patches })
+    Ok(Rendered { objects, plain, live, hooks, values_digest, patches })
 }
 
 /// Says what is wrong with each ResourcePatch, and the command that opens them.

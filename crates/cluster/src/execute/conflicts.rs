@@ -1,5 +1,6 @@
 //! Fields that others own: found before the first write, settled where the rules allow it.
 
+use super::component::Rendered;
 use super::{Contents, Executor, IN_FLIGHT, Stop};
 use crate::call::{CallError, FieldConflict};
 use crate::render::Renderer;
@@ -7,7 +8,7 @@ use crate::server::{ApiServer, ApplyOptions};
 use api::StalledReason;
 use api::objects::{JsonPatchOperation, ObjectRef};
 use futures::StreamExt as _;
-use planner::apply::{ApplyPlan, PatchSpec, Prepared, suspects};
+use planner::apply::{self, ApplyPlan, Decision, PatchFailure, PatchSpec, Prepared, suspects};
 use planner::plan::ApplyStep;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,13 +59,71 @@ pub(super) async fn settle<A: ApiServer, R: Renderer, C: Contents>(
     Err(Stop::Blocked(StalledReason::FieldConflict, api::text::names(&refused)))
 }
 
+/// Tries the objects that customisations change on the server: one that it does not take is the
+/// affair of its customisations, and nothing is written.
+pub(super) async fn refused<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    plan: &ApplyPlan,
+    rendered: &Rendered,
+) -> Result<Vec<PatchFailure>, Stop> {
+    let changing = plan.objects.iter().filter(|(_, decision)| *decision != Decision::Skip);
+    let mut failures = Vec::new();
+    for (object, _) in changing {
+        let in_force = &rendered.patches.in_force;
+        let own: Vec<&PatchSpec> =
+            in_force.iter().filter(|p| is_target(p, &object.reference)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let Some(why) = not_taken(executor, &object.body).await? else { continue };
+        let mut blamed = Vec::new();
+        // Of several, those that are not taken alone; where each is, all of them together.
+        let is_one = own.len() == 1;
+        for patch in own.iter().filter(|_| !is_one) {
+            let alone = apply::patched(rendered.plain.clone(), &[(*patch).clone()]);
+            let alone = alone.unwrap_or_default().into_iter();
+            let mut alone = alone.filter(|o| {
+                apply::reference(o).is_ok_and(|reference| reference.same_object(&object.reference))
+            });
+            let Some(body) = alone.next() else { continue };
+            blamed.extend(not_taken(executor, &body).await?.map(|why| (*patch, why)));
+        }
+        if blamed.is_empty() {
+            blamed = own.iter().map(|patch| (*patch, why.clone())).collect();
+        }
+        failures.extend(blamed.into_iter().map(|(patch, why)| {
+            let cause = format!("the API server does not take {}: {why}", object.reference);
+            PatchFailure {
+                patch: patch.name.clone(),
+                generation: patch.generation,
+                cause: api::text::line(&cause, 512),
+            }
+        }));
+    }
+    Ok(failures)
+}
+
+/// Why the API server does not take an object; None where it does, or where its kind or namespace
+/// is not there yet: they may come with the component itself.
+async fn not_taken<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    body: &Value,
+) -> Result<Option<String>, Stop> {
+    match executor.server.apply(body, ApplyOptions { force: true, dry_run: true }).await {
+        Err(CallError::Invalid(why)) => Ok(Some(why)),
+        Ok(_) | Err(CallError::NotFound(_) | CallError::KindAbsent(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_target(patch: &PatchSpec, object: &ObjectRef) -> bool {
+    let target = &patch.target;
+    target.kind == object.kind && target.name == object.name && target.namespace == object.namespace
+}
+
 /// Whether a field lies under a path that a ResourcePatch of this object sets.
 fn is_patched(conflict: &FieldConflict, object: &Prepared, patches: &[PatchSpec]) -> bool {
-    let of_object = patches.iter().filter(|p| {
-        p.target.kind == object.reference.kind
-            && p.target.name == object.reference.name
-            && p.target.namespace == object.reference.namespace
-    });
+    let of_object = patches.iter().filter(|p| is_target(p, &object.reference));
     of_object.flat_map(|p| &p.operations).any(|o| meets(&object.body, o, &conflict.field))
 }
 

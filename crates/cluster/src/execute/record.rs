@@ -1,19 +1,17 @@
-//! What is recorded of a component: its AppRelease, and the status of the ResourcePatches that are
-//! replayed on it.
+//! What is recorded of a component: its AppRelease.
 
 use super::component::{Rendered, chart_of, chart_status, lifecycle};
 use super::objects::at_version;
-use super::{Contents, Executor, Stop};
+use super::{Contents, Executor, Stop, resource_patches};
 use crate::call::CallError;
-use crate::observe::typed;
+use crate::observe::{Patches, typed};
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
 use api::Time;
-use api::names::{FIELD_MANAGER, LIFECYCLE_LABEL, NAMESPACE, RESOURCE_PATCH_FINALIZER};
+use api::names::{LIFECYCLE_LABEL, NAMESPACE};
 use api::objects::{
     AppRelease, AppReleaseChart, AppReleaseDestination, AppReleasePhase, AppReleaseSource,
-    AppReleaseSpec, AppReleaseStatus, ObjectRef, ResourcePatch, ResourcePatchPhase,
-    ResourcePatchStatus, object_ref,
+    AppReleaseSpec, AppReleaseStatus, ObjectRef, object_ref,
 };
 use jiff::Timestamp;
 use planner::apply::{ApplyPlan, PatchFailure};
@@ -119,7 +117,7 @@ impl Record {
     ) -> Result<(), Stop> {
         let applied = self.status.release_image != step.image
             || self.status.values_digest != rendered.values_digest;
-        patches_active(executor, rendered, applied).await?;
+        resource_patches::active(executor, rendered, applied).await?;
         let mut status = self.status.clone();
         status.observed_generation = self.live.as_ref().and_then(|l| l.metadata.generation);
         status.phase = AppReleasePhase::Ready;
@@ -201,19 +199,15 @@ impl Record {
         &mut self,
         executor: &Executor<'_, A, R, C>,
         failures: &[PatchFailure],
-        patches_digest: &str,
+        patches: &Patches,
     ) -> Result<(), Stop> {
-        for failure in failures {
-            let (name, phase) = (&failure.patch, ResourcePatchPhase::Failed);
-            let tried = Tried::at(failure.generation);
-            patch_status(executor, name, tried, phase, &failure.cause).await?;
-        }
-        if self.live.is_none() || self.status.patches_digest == patches_digest {
+        resource_patches::failed(executor, failures, patches).await?;
+        if self.live.is_none() || self.status.patches_digest == patches.digest {
             return Ok(());
         }
         // These patches were tried; only a change of them is a reason to try again while idle.
         let mut status = self.status.clone();
-        patches_digest.clone_into(&mut status.patches_digest);
+        status.patches_digest.clone_from(&patches.digest);
         self.write(executor, status).await
     }
 
@@ -278,7 +272,7 @@ fn leave(status: &mut AppReleaseStatus, phase: AppReleasePhase, now: Timestamp) 
 
 /// Now, but never before what was written down of the same: the clock of an earlier leader may have
 /// been ahead.
-fn later(before: Option<Time>, now: Timestamp) -> Option<Time> {
+pub(super) fn later(before: Option<Time>, now: Timestamp) -> Option<Time> {
     before.max(Some(api::time(now)))
 }
 
@@ -308,135 +302,4 @@ fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppRe
         path: component.path().to_owned(),
         lifecycle: component.lifecycle,
     }
-}
-
-/// A ResourcePatch that is not in force says so.
-pub(super) async fn report_patch<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-    name: &str,
-    message: &str,
-) -> Result<(), Stop> {
-    patch_status(executor, name, Tried::default(), ResourcePatchPhase::Pending, message).await
-}
-
-/// ResourcePatches get our finalizer before they come into force: when one is deleted, what it set
-/// must still be known to be taken back.
-pub(super) async fn hold_patches<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-    rendered: &Rendered,
-) -> Result<(), Stop> {
-    for name in &rendered.patches.unheld {
-        let found = typed::<ResourcePatch, _>(executor.server, "", name).await?;
-        let Some(patch) = found.filter(|p| p.metadata.deletion_timestamp.is_none()) else {
-            return Err(Stop::Waiting(format!("ResourcePatch {name} was deleted meanwhile")));
-        };
-        let mut finalizers = patch.metadata.finalizers.unwrap_or_default();
-        if finalizers.iter().any(|f| f == RESOURCE_PATCH_FINALIZER) {
-            continue;
-        }
-        finalizers.push(RESOURCE_PATCH_FINALIZER.to_owned());
-        let body = json!({ "metadata": { "finalizers": finalizers } });
-        let body = at_version(body, patch.metadata.resource_version.as_deref());
-        let reference = object_ref::<ResourcePatch>("", name);
-        executor.server.patch(&reference, None, &PatchBody::Merge(body)).await?;
-    }
-    Ok(())
-}
-
-/// Says of what is in force that it is; `applied`: it was replayed on another content.
-async fn patches_active<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-    rendered: &Rendered,
-    applied: bool,
-) -> Result<(), Stop> {
-    for patch in &rendered.patches.in_force {
-        let tried = Tried { generation: patch.generation, applied };
-        patch_status(executor, &patch.name, tried, ResourcePatchPhase::Active, "").await?;
-    }
-    Ok(())
-}
-
-/// What was tried of a ResourcePatch.
-#[derive(Clone, Copy, Default)]
-struct Tried {
-    /// The generation; none: whatever it says now.
-    generation: Option<i64>,
-    /// It was applied anew.
-    applied: bool,
-}
-
-impl Tried {
-    const fn at(generation: Option<i64>) -> Self {
-        Self { generation, applied: false }
-    }
-}
-
-/// Says of a ResourcePatch how it went, in the generation that was tried.
-async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-    name: &str,
-    tried: Tried,
-    phase: ResourcePatchPhase,
-    message: &str,
-) -> Result<(), Stop> {
-    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
-        return Ok(());
-    };
-    // It was changed meanwhile: nothing is known of what it says now, and it is applied again.
-    if tried.generation.is_some() && tried.generation != patch.metadata.generation {
-        return Ok(());
-    }
-    let before = patch.status.unwrap_or_default();
-    let unchanged = !tried.applied
-        && before.phase == phase
-        && before.message == message
-        && before.observed_generation == patch.metadata.generation;
-    if unchanged {
-        return Ok(());
-    }
-    let status = ResourcePatchStatus {
-        observed_generation: patch.metadata.generation,
-        phase,
-        last_apply_time: match phase {
-            ResourcePatchPhase::Active => later(before.last_apply_time, executor.now),
-            ResourcePatchPhase::Pending | ResourcePatchPhase::Failed => before.last_apply_time,
-        },
-        message: message.to_owned(),
-    };
-    let version = patch.metadata.resource_version.as_deref();
-    let body = at_version(json!({ "status": merge_form(&status) }), version);
-    let body = PatchBody::Merge(body);
-    executor.server.patch(&object_ref::<ResourcePatch>("", name), Some("status"), &body).await?;
-    Ok(())
-}
-
-/// As a merge patch: what the type leaves out when empty must be taken away.
-fn merge_form(status: &ResourcePatchStatus) -> Value {
-    let mut value = json!(status);
-    if let Some(map) = value.as_object_mut() {
-        map.entry("message").or_insert(Value::Null);
-    }
-    value
-}
-
-/// A ResourcePatch that is being deleted is let go: its release was applied without it.
-pub(super) async fn release_patch<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-    name: &str,
-) -> Result<(), Stop> {
-    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
-        return Ok(());
-    };
-    let finalizers = patch.metadata.finalizers.unwrap_or_default();
-    let Some(at) = finalizers.iter().position(|f| f == RESOURCE_PATCH_FINALIZER) else {
-        return Ok(());
-    };
-    let body = json!([
-        { "op": "test", "path": format!("/metadata/finalizers/{at}"), "value": RESOURCE_PATCH_FINALIZER },
-        { "op": "remove", "path": format!("/metadata/finalizers/{at}") },
-    ]);
-    let reference = object_ref::<ResourcePatch>("", name);
-    executor.server.patch(&reference, None, &PatchBody::Json(body)).await?;
-    tracing::info!(patch = name, manager = FIELD_MANAGER, "ResourcePatch let go");
-    Ok(())
 }

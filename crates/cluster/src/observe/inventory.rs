@@ -47,6 +47,7 @@ fn patch_facts(patch: &o::ResourcePatch) -> ResourcePatchFacts {
         annotations: patch.metadata.annotations.clone().unwrap_or_default(),
         digest: api::Digest::of(spec.as_bytes()).to_string(),
         deleting: patch.metadata.deletion_timestamp.is_some(),
+        applied: patch.status.as_ref().is_some_and(|s| s.last_apply_time.is_some()),
         failure: patch
             .status
             .as_ref()

@@ -63,12 +63,18 @@ pub(super) fn upkeep(snapshot: &Snapshot) -> Upkeep {
     upkeep
 }
 
-/// Customisations that are being deleted and are no longer in force are let go.
+/// Customisations that are being deleted and are no longer in force are let go. While another one
+/// of its release does not apply nothing is taken back: what was applied is still in force.
 pub(super) fn let_go(installed: &Installed, patches: &[ResourcePatchFacts]) -> Vec<Step> {
     let pending: BTreeSet<String> =
         unsettled(installed, patches).map(|(name, facts)| key(name, facts)).collect();
-    let gone = patches.iter().filter(|p| p.deleting && !pending.contains(&p.release));
-    gone.map(|p| Step::ReleasePatch { name: p.name.clone() }).collect()
+    let refused: BTreeSet<&String> =
+        patches.iter().filter(|p| !p.deleting && p.failure.is_some()).map(|p| &p.release).collect();
+    let is_gone = |p: &&ResourcePatchFacts| {
+        let in_force = p.applied && refused.contains(&p.release);
+        p.deleting && !pending.contains(&p.release) && !in_force
+    };
+    patches.iter().filter(is_gone).map(|p| Step::ReleasePatch { name: p.name.clone() }).collect()
 }
 
 /// The name by which customisations call a release.

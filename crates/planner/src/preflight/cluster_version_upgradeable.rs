@@ -98,10 +98,16 @@ fn lower(
     let target = &inputs.target.version;
     let begun = left.and_then(|last| last.version.parse::<Version>().ok());
     let at = begun.map_or(current.clone(), |begun| begun.max(current));
-    let remedy = format!(
-        "ask for a version that is not lower: ac adm upgrade --cluster={} --to-latest",
-        inputs.snapshot.cluster
-    );
+    let remedy = if inputs.target.origin == Origin::Package {
+        format!(
+            "take the core package of a version above {at}; what else this preflight says is of no use"
+        )
+    } else {
+        format!(
+            "ask for a version that is not lower: ac adm upgrade --cluster={} --to-latest",
+            inputs.snapshot.cluster
+        )
+    };
     if *target < at {
         let message = format!("{target} is lower than {at}");
         return Ok(Some(Verdict::failed(CheckReason::Downgrade, message, remedy)));

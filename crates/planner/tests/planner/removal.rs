@@ -1,6 +1,7 @@
 //! What leaves the cluster with an upgrade.
 
 use crate::world::World;
+use planner::snapshot::ResourcePatchFacts;
 use planner::{Observed, Step, StepResult};
 use std::collections::BTreeSet;
 
@@ -28,4 +29,30 @@ fn the_removal_of_a_component_knows_what_the_release_lists() {
         world.pass(1);
     }
     panic!("nothing is removed: {:#?}", world.status());
+}
+
+/// Its finalizer is the only thing that remembers that what it set must be taken back.
+#[test]
+fn a_customisation_in_force_stays_while_another_one_of_its_release_does_not_apply() {
+    let patch = |name: &str| ResourcePatchFacts {
+        name: name.to_owned(),
+        release: "kube-system/coredns".to_owned(),
+        digest: format!("sha256:{name}"),
+        ..Default::default()
+    };
+    for (applied, failure, goes) in [
+        (true, Some("replace /x: invalid path"), false),
+        (false, Some("replace /x: invalid path"), true),
+        (true, None, true),
+    ] {
+        let mut world = World::new();
+        let other = ResourcePatchFacts { failure: failure.map(str::to_owned), ..patch("other") };
+        let leaving = ResourcePatchFacts { deleting: true, applied, ..patch("leaving") };
+        world.snapshot.resource_patches = Observed::Value(vec![leaving, other]);
+        world.patches_are_recorded();
+        let plan = planner::plan(&world.snapshot);
+        let is_let_go =
+            |step: &Step| matches!(step, Step::ReleasePatch { name } if name == "leaving");
+        assert_eq!(plan.steps.iter().any(is_let_go), goes, "{applied} {failure:?}");
+    }
 }

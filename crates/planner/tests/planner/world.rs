@@ -287,6 +287,18 @@ fn release_of(desired: &VersionImage) -> Observed<Release> {
     found.map_or(Observed::Unknown("no such image".into()), |v| Observed::Value(release(v)))
 }
 
+impl World {
+    /// Every component has the customisations recorded that there are now.
+    pub(crate) fn patches_are_recorded(&mut self) {
+        let snapshot = self.snapshot.clone();
+        if let Observed::Value(all) = &mut self.snapshot.app_releases {
+            for (name, facts) in all {
+                facts.status.patches_digest = digest(&snapshot, facts, name);
+            }
+        }
+    }
+}
+
 /// The digest of the customisations of a component that are in force once it was applied.
 fn digest(snapshot: &Snapshot, facts: &AppReleaseFacts, name: &str) -> String {
     let key = format!("{}/{name}", facts.spec.destination.namespace);
