@@ -5,10 +5,13 @@ use sandbox::Narrator;
 use sandbox::process::{Recorded, children};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
+
+/// After so long without a line it is said that the command still runs, then after twice as long.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What a command came to.
 #[derive(Debug, Clone)]
@@ -103,7 +106,14 @@ impl Shell {
             [tokio::spawn(read(out, true, send.clone())), tokio::spawn(read(errors, false, send))];
         let (mut text, mut stdout) = (String::new(), String::new());
         let ended = tokio::time::timeout(limit, async {
-            while let Some((line, is_output)) = lines.recv().await {
+            let (begun, mut patience) = (Instant::now(), QUIET);
+            loop {
+                let Ok(line) = tokio::time::timeout(patience, lines.recv()).await else {
+                    self.narrator.say(&format!("  ({} s so far)", begun.elapsed().as_secs()));
+                    patience *= 2;
+                    continue;
+                };
+                let Some((line, is_output)) = line else { break };
                 self.narrator.say(&format!("  {line}"));
                 text.push_str(&line);
                 text.push('\n');

@@ -5,7 +5,8 @@ use crate::scope::Withheld;
 use crate::store::{Change, Store};
 use api::conditions::{ConditionStatus, ConditionType, find};
 use api::names::{
-    FIELD_MANAGER, GLOBAL, HOOK_ANNOTATION, HOOK_POINT_ANNOTATION, NAMESPACE, OWNER_LABEL,
+    CLUSTER_NAME_LABEL, CVO, FIELD_MANAGER, GLOBAL, HOOK_ANNOTATION, HOOK_POINT_ANNOTATION,
+    NAMESPACE, OWNER_LABEL,
 };
 use api::objects::{
     AppRelease, HistoryEntry, Lifecycle, ObjectRef, Phase, Preflight, ResourcePatch,
@@ -36,6 +37,8 @@ pub(crate) struct Watch {
     old_events: BTreeSet<String>,
     /// What was not given in the round that is made.
     pub(crate) withheld: Withheld,
+    /// What global says of the cluster; None: this is global.
+    pub(crate) of_global: Option<Status>,
     /// How often each value was customised and is in force, for tests that ask.
     pub(crate) customised: u32,
 }
@@ -48,9 +51,14 @@ fn status_of(value: Option<&Value>) -> Status {
     value.and_then(|v| v.get("status")).map(typed).unwrap_or_default()
 }
 
-/// The status of the cluster's ClusterVersionShadow.
+/// The status of the global cluster.
 pub(crate) fn status(store: &Store) -> Status {
-    let object = object_ref::<api::objects::ClusterVersionShadow>(NAMESPACE, GLOBAL);
+    status_of_cluster(store, GLOBAL)
+}
+
+/// The status that global keeps of a cluster.
+pub(crate) fn status_of_cluster(store: &Store, cluster: &str) -> Status {
+    let object = object_ref::<api::objects::ClusterVersionShadow>(NAMESPACE, cluster);
     status_of(store.get(&object).expect("the kind is served").as_ref())
 }
 
@@ -84,8 +92,16 @@ impl Watch {
         }
     }
 
+    /// What is said of the cluster: on its own server, or on that of global.
+    pub(crate) fn status(&self, store: &Store) -> Status {
+        self.of_global.clone().unwrap_or_else(|| status(store))
+    }
+
     pub(crate) fn change(&mut self, store: &Store, change: &Change) {
         let of_operator = change.manager == FIELD_MANAGER;
+        if is_of_another(change) {
+            return self.follower(store, change);
+        }
         match change.key.1.as_str() {
             "ClusterVersionShadow" if of_operator => self.shadow(store, change),
             "AppRelease" if of_operator => self.app_release(store, change),
@@ -130,6 +146,27 @@ impl Watch {
         self.must(version(&old) <= version(&new), || {
             format!("I11: current goes from {:?} to {:?}", old.current, new.current)
         });
+    }
+
+    /// I4 and the rules of a status, on what global says of another cluster.
+    fn follower(&mut self, store: &Store, change: &Change) {
+        if change.key.1 != "ClusterVersionShadow" || change.manager != FIELD_MANAGER {
+            return;
+        }
+        let (old, new) = (status_of(change.old.as_ref()), status_of(change.new.as_ref()));
+        let global = status(store).history;
+        let completed = global.iter().filter(|h| h.state == HistoryState::Completed);
+        let reached: BTreeSet<&str> = completed.map(|h| h.version.as_str()).collect();
+        let current = new.current.iter().map(|c| c.version.as_str());
+        let all = new.history.iter().map(|h| h.version.as_str()).chain(current);
+        let passes: Vec<&str> = all.filter(|version| !reached.contains(version)).collect();
+        self.must(passes.is_empty(), || {
+            format!("I4: {} is at {passes:?}, global completed {reached:?}", change.key.3)
+        });
+        self.must(old == new || new.revision == old.revision + 1, || {
+            format!("revision {} of {} follows {}", new.revision, change.key.3, old.revision)
+        });
+        self.history(&old, &new);
     }
 
     fn conditions(&mut self, old: &Status, new: &Status) {
@@ -225,7 +262,7 @@ impl Watch {
             format!("{name} has {} objects", status.inventory.len())
         });
         if old_spec.release_image != new.spec.release_image {
-            let shadow = self::status(store);
+            let shadow = self.status(store);
             let entry = shadow.history.first().cloned().unwrap_or_default();
             let open = entry.state == HistoryState::Partial
                 && entry.completion_time.is_none()
@@ -289,6 +326,8 @@ impl Watch {
             self.must(false, || format!("I7: {object} of an Agnostic plugin was touched"));
         }
         match (owner(&change.old), owner(&change.new), &change.new) {
+            // The kinds of what is recorded are brought before there can be a record.
+            (_, Some(owner), Some(_)) if owner == CVO => {}
             (_, Some(owner), _) => {
                 let release = app_release(store, &owner);
                 let listed = release
@@ -300,8 +339,9 @@ impl Watch {
                 self.must(!protected.contains(&object.kind.as_str()), || {
                     format!("{object} was deleted")
                 });
+                let desired = self.status(store).desired.unwrap_or_default();
                 let needed = |name: &String, release: &api::objects::AppReleaseStatus| {
-                    stays(store, name)
+                    stays(&desired.version, name)
                         && release.inventory.iter().any(|o| o.same_object(&object))
                         && !release.obsolete.iter().any(|o| o.same_object(&object))
                 };
@@ -357,11 +397,26 @@ impl Watch {
     }
 }
 
-/// The Events of a cluster, by name.
+/// Whether something on global is about another cluster.
+fn is_of_another(change: &Change) -> bool {
+    let shown = change.new.as_ref().or(change.old.as_ref());
+    match change.key.1.as_str() {
+        "ClusterVersionShadow" | "ClusterModule" => change.key.3 != GLOBAL,
+        "Event" => shown.is_some_and(|event| cluster_of(event) != Some(GLOBAL)),
+        _ => false,
+    }
+}
+
+fn cluster_of(event: &Value) -> Option<&str> {
+    event["metadata"]["labels"][CLUSTER_NAME_LABEL].as_str()
+}
+
+/// The Events of global, by name.
 fn events(store: &Store) -> BTreeMap<String, Value> {
     let all = store.list("events.k8s.io/v1", "Event", None, &[]).expect("the kind is served");
     let name = |e: &Value| e["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    all.into_iter().map(|event| (name(&event), event)).collect()
+    let own = all.into_iter().filter(|event| cluster_of(event) == Some(GLOBAL));
+    own.map(|event| (name(&event), event)).collect()
 }
 
 /// The words of the Events that a change of the status asks for.
@@ -408,9 +463,8 @@ fn only_other_reasons(store: &Store, old: &Status, new: &Status) -> Vec<String> 
 }
 
 /// Whether the desired release has a component.
-fn stays(store: &Store, name: &str) -> bool {
-    let desired = status(store).desired.unwrap_or_default();
-    let release = crate::releases::release(&desired.version);
+fn stays(desired: &str, name: &str) -> bool {
+    let release = crate::releases::release(desired);
     release.components().any(|(_, component)| component.name == name)
 }
 

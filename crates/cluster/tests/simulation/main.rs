@@ -7,6 +7,7 @@ mod controllers;
 mod edits;
 mod faults;
 mod fields;
+mod fleet;
 mod invariants;
 mod leaders;
 mod platform;

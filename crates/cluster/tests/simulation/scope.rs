@@ -2,7 +2,7 @@
 //! customisations at the installed version, with one what that version asks for, and never anything
 //! of bytes that it was not given.
 
-use crate::invariants::{Watch, is_judged, is_lower, status, typed};
+use crate::invariants::{Watch, is_judged, is_lower, typed};
 use crate::releases::release_of;
 use crate::store::{Change, Store};
 use api::HistoryState;
@@ -51,7 +51,7 @@ fn fixed(value: Option<&Value>, free: &[&str]) -> Option<Value> {
 impl Watch {
     /// Each write of the operator, whether or not a request is under way.
     pub(crate) fn scope(&mut self, store: &Store, change: &Change) {
-        let shadow = status(store);
+        let shadow = self.status(store);
         let open = |entry: &&HistoryEntry| {
             entry.state == HistoryState::Partial && entry.completion_time.is_none()
         };

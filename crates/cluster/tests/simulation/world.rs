@@ -39,10 +39,10 @@ pub(crate) enum End {
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) rounds: usize,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     /// What the process that lives now has announced.
     announcer: Announcer,
-    version: Version,
+    pub(crate) version: Version,
     /// How far the clock of the process that lives now is off, in seconds.
     clock_s: i64,
     /// Told with a breach, to run the schedule again.
