@@ -31,10 +31,10 @@ impl Platform {
     /// When one of them cannot be read, or this is a workload cluster; a kind that is not served is
     /// no error.
     pub(crate) async fn read(connection: &Connection) -> Result<Self, Failure> {
-        of_global(connection).await?;
         let server = &connection.server;
         let base = typed::<ProductBase, _>(server, "", PRODUCT_BASE).await;
         let base = base.map_err(connection.failed(format!("read ProductBase {PRODUCT_BASE}")))?;
+        of_global(connection).await?;
         let Some(base) = base else { return Ok(Self::default()) };
         let global = typed::<Cluster, _>(server, "", GLOBAL).await;
         let global = global.map_err(connection.failed(format!("read Cluster {GLOBAL}")))?;
@@ -71,7 +71,8 @@ async fn of_global(connection: &Connection) -> Result<(), Failure> {
         ListQuery::all(&AppRelease::api_version(&()), &AppRelease::kind(&())).within(NAMESPACE);
     let recorded = match connection.server.list(&query).await {
         Ok(recorded) => recorded,
-        Err(CallError::KindAbsent(_)) => return Ok(()),
+        // Whoever may not look may not deploy either; a sync needs no such right.
+        Err(CallError::KindAbsent(_) | CallError::Forbidden(_)) => return Ok(()),
         Err(error) => return Err(connection.failed("list AppReleases")(error)),
     };
     let cluster_of = |release: &serde_json::Value| {
