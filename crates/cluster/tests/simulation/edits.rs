@@ -26,7 +26,7 @@ fn delete(store: &mut Store, object: &ObjectRef) {
 }
 
 /// A user writes cvo-config.
-fn configure(store: &mut Store, text: &str) {
+pub(crate) fn configure(store: &mut Store, text: &str) {
     let config = object("ConfigMap", NAMESPACE, CVO_CONFIG);
     let data = json!({ CVO_CONFIG_PREFLIGHT: text });
     if store.get(&config).is_ok_and(|found| found.is_some()) {

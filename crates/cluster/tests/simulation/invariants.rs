@@ -1,18 +1,19 @@
-//! What must hold after every change of the cluster, whoever made it and whatever went wrong. The
+//! What must hold after every change of a cluster, whoever made it and whatever went wrong. The
 //! first breach is kept with the change that made it.
 
 use crate::scope::Withheld;
 use crate::store::{Change, Store};
+pub(crate) use api::ClusterVersionShadowStatus as Status;
 use api::conditions::{ConditionStatus, ConditionType, find};
 use api::names::{
-    CLUSTER_NAME_LABEL, CVO, FIELD_MANAGER, GLOBAL, HOOK_ANNOTATION, HOOK_POINT_ANNOTATION,
-    NAMESPACE, OWNER_LABEL,
+    CLUSTER_NAME_LABEL, FIELD_MANAGER, HOOK_ANNOTATION, HOOK_POINT_ANNOTATION, NAMESPACE,
+    OWNER_LABEL,
 };
 use api::objects::{
     AppRelease, HistoryEntry, Lifecycle, ObjectRef, Phase, Preflight, ResourcePatch,
 };
 use api::objects::{ResourcePatchPhase, object_ref};
-use api::{CheckState, ClusterVersionShadowStatus as Status, HistoryState, Version};
+use api::{CheckState, HistoryState, Version};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +21,20 @@ use std::collections::{BTreeMap, BTreeSet};
 const STATUS_LIMIT: usize = 256 * 1024;
 const MESSAGE_LIMIT: usize = 1024;
 
-/// Holds every change against the invariants.
+/// Where it is looked up what stands, as rounds about a cluster do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stores<'a> {
+    /// Global: what is recorded of the platform and of every cluster.
+    pub(crate) home: &'a Store,
+    /// The cluster itself; for global, the same.
+    pub(crate) server: &'a Store,
+}
+
+/// Holds every change of one cluster, and of what is recorded of it, against the invariants.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
+    /// Its name.
+    pub(crate) cluster: &'static str,
     /// The first breach.
     pub(crate) breach: Option<String>,
     /// Nothing but passing faults: a person is never called.
@@ -37,8 +49,6 @@ pub(crate) struct Watch {
     old_events: BTreeSet<String>,
     /// What was not given in the round that is made.
     pub(crate) withheld: Withheld,
-    /// What global says of the cluster; None: this is global.
-    pub(crate) of_global: Option<Status>,
     /// How often each value was customised and is in force, for tests that ask.
     pub(crate) customised: u32,
 }
@@ -51,31 +61,33 @@ fn status_of(value: Option<&Value>) -> Status {
     value.and_then(|v| v.get("status")).map(typed).unwrap_or_default()
 }
 
-/// The status of the global cluster.
-pub(crate) fn status(store: &Store) -> Status {
-    status_of_cluster(store, GLOBAL)
+/// The status of a cluster's ClusterVersionShadow, which stands on global.
+pub(crate) fn status(home: &Store, cluster: &str) -> Status {
+    let object = object_ref::<api::objects::ClusterVersionShadow>(NAMESPACE, cluster);
+    status_of(home.get(&object).expect("the kind is served").as_ref())
 }
 
-/// The status that global keeps of a cluster.
-pub(crate) fn status_of_cluster(store: &Store, cluster: &str) -> Status {
-    let object = object_ref::<api::objects::ClusterVersionShadow>(NAMESPACE, cluster);
-    status_of(store.get(&object).expect("the kind is served").as_ref())
+/// The objects of a kind of the product; a cluster that does not serve it has none.
+fn all_of<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(store: &Store) -> Vec<K> {
+    let all = store.list(&K::api_version(&()), &K::kind(&()), None, &[]);
+    all.unwrap_or_default().iter().map(typed).collect()
 }
 
 impl Watch {
     /// Of a cluster as it is now.
-    pub(crate) fn of(store: &Store) -> Self {
-        Self { old_events: events(store).into_keys().collect(), ..Self::default() }
+    pub(crate) fn of(cluster: &'static str, home: &Store) -> Self {
+        let old_events = events(home, cluster).into_keys().collect();
+        Self { cluster, old_events, ..Self::default() }
     }
 
     /// The words of Events by revision: those of the transitions that were written, and those that
     /// are there.
     pub(crate) fn announced(
         &self,
-        store: &Store,
+        home: &Store,
     ) -> (BTreeMap<i64, Vec<String>>, BTreeMap<i64, Vec<String>>) {
         let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-        for (name, event) in events(store) {
+        for (name, event) in events(home, self.cluster) {
             if !self.old_events.contains(&name) {
                 let revision = name.split('.').nth(2).and_then(|r| r.parse().ok());
                 let words = event["reason"].as_str().unwrap_or_default().to_owned();
@@ -92,33 +104,33 @@ impl Watch {
         }
     }
 
-    /// What is said of the cluster: on its own server, or on that of global.
-    pub(crate) fn status(&self, store: &Store) -> Status {
-        self.of_global.clone().unwrap_or_else(|| status(store))
+    /// What is said of the cluster.
+    pub(crate) fn status(&self, stores: Stores) -> Status {
+        status(stores.home, self.cluster)
     }
 
-    pub(crate) fn change(&mut self, store: &Store, change: &Change) {
+    /// A change on the server of a cluster.
+    pub(crate) fn change(&mut self, stores: Stores, at: &str, change: &Change) {
         let of_operator = change.manager == FIELD_MANAGER;
-        if is_of_another(change) {
-            return self.follower(store, change);
-        }
         match change.key.1.as_str() {
-            "ClusterVersionShadow" if of_operator => self.shadow(store, change),
-            "AppRelease" if of_operator => self.app_release(store, change),
-            "Job" => self.hook(store, change),
+            "ClusterVersionShadow" if of_operator => self.shadow(stores, change),
+            "AppRelease" if of_operator => self.app_release(stores, change),
+            "Job" => self.hook(stores.server, change),
             _ => {}
         }
         if of_operator {
-            self.owned(store, change);
-            self.scope(store, change);
-            self.given(store, change);
+            self.stands(at, change);
+            self.follows(stores, change);
+            self.owned(stores, change);
+            self.scope(stores, change);
+            self.given(stores, change);
             self.times(change);
         }
-        self.customisations(store, change);
+        self.customisations(stores.server, change);
     }
 
     /// I3, I6 and the rules of a status, on each write of it.
-    fn shadow(&mut self, store: &Store, change: &Change) {
+    fn shadow(&mut self, stores: Stores, change: &Change) {
         let (old, new) = (status_of(change.old.as_ref()), status_of(change.new.as_ref()));
         if old == new {
             return;
@@ -130,7 +142,7 @@ impl Watch {
         if !words.is_empty() {
             words.sort();
             self.transitions.insert(new.revision, words);
-            self.old_conditions.insert(new.revision, only_other_reasons(store, &old, &new));
+            self.old_conditions.insert(new.revision, only_other_reasons(stores.home, &old, &new));
         }
         self.conditions(&old, &new);
         let size = serde_json::to_string(&new).map_or(0, |text| text.len());
@@ -146,27 +158,6 @@ impl Watch {
         self.must(version(&old) <= version(&new), || {
             format!("I11: current goes from {:?} to {:?}", old.current, new.current)
         });
-    }
-
-    /// I4 and the rules of a status, on what global says of another cluster.
-    fn follower(&mut self, store: &Store, change: &Change) {
-        if change.key.1 != "ClusterVersionShadow" || change.manager != FIELD_MANAGER {
-            return;
-        }
-        let (old, new) = (status_of(change.old.as_ref()), status_of(change.new.as_ref()));
-        let global = status(store).history;
-        let completed = global.iter().filter(|h| h.state == HistoryState::Completed);
-        let reached: BTreeSet<&str> = completed.map(|h| h.version.as_str()).collect();
-        let current = new.current.iter().map(|c| c.version.as_str());
-        let all = new.history.iter().map(|h| h.version.as_str()).chain(current);
-        let passes: Vec<&str> = all.filter(|version| !reached.contains(version)).collect();
-        self.must(passes.is_empty(), || {
-            format!("I4: {} is at {passes:?}, global completed {reached:?}", change.key.3)
-        });
-        self.must(old == new || new.revision == old.revision + 1, || {
-            format!("revision {} of {} follows {}", new.revision, change.key.3, old.revision)
-        });
-        self.history(&old, &new);
     }
 
     fn conditions(&mut self, old: &Status, new: &Status) {
@@ -243,7 +234,7 @@ impl Watch {
     }
 
     /// I3, I7 and I11, on each write of an AppRelease.
-    fn app_release(&mut self, store: &Store, change: &Change) {
+    fn app_release(&mut self, stores: Stores, change: &Change) {
         let old: Option<AppRelease> = change.old.as_ref().map(typed);
         let Some(new) = change.new.as_ref().map(typed::<AppRelease>) else { return };
         let name = new.metadata.name.clone().unwrap_or_default();
@@ -262,7 +253,7 @@ impl Watch {
             format!("{name} has {} objects", status.inventory.len())
         });
         if old_spec.release_image != new.spec.release_image {
-            let shadow = self.status(store);
+            let shadow = self.status(stores);
             let entry = shadow.history.first().cloned().unwrap_or_default();
             let open = entry.state == HistoryState::Partial
                 && entry.completion_time.is_none()
@@ -307,7 +298,7 @@ impl Watch {
 
     /// Objects stand in the inventory before they are written; what is not ours is left alone, and
     /// what another release has is never deleted.
-    fn owned(&mut self, store: &Store, change: &Change) {
+    fn owned(&mut self, stores: Stores, change: &Change) {
         let owner = |value: &Option<Value>| {
             let value = value.as_ref()?;
             Some(value["metadata"]["labels"][OWNER_LABEL].as_str()?.to_owned())
@@ -326,10 +317,10 @@ impl Watch {
             self.must(false, || format!("I7: {object} of an Agnostic plugin was touched"));
         }
         match (owner(&change.old), owner(&change.new), &change.new) {
-            // The kinds of what is recorded are brought before there can be a record.
-            (_, Some(owner), Some(_)) if owner == CVO => {}
+            // The kinds of records are brought before there can be a record.
+            (_, Some(_), _) if self.brings(change) => {}
             (_, Some(owner), _) => {
-                let release = app_release(store, &owner);
+                let release = app_release(stores.server, &owner);
                 let listed = release
                     .is_some_and(|r| r.inventory.iter().any(|listed| listed.same_object(&object)));
                 self.must(listed, || format!("{object} is written, no inventory has it"));
@@ -339,13 +330,13 @@ impl Watch {
                 self.must(!protected.contains(&object.kind.as_str()), || {
                     format!("{object} was deleted")
                 });
-                let desired = self.status(store).desired.unwrap_or_default();
+                let desired = self.status(stores).desired.unwrap_or_default();
                 let needed = |name: &String, release: &api::objects::AppReleaseStatus| {
                     stays(&desired.version, name)
                         && release.inventory.iter().any(|o| o.same_object(&object))
                         && !release.obsolete.iter().any(|o| o.same_object(&object))
                 };
-                let mut all = app_releases(store).into_iter();
+                let mut all = app_releases(stores.server).into_iter();
                 let by = all.find(|(name, release)| needed(name, release)).map(|(name, _)| name);
                 self.must(by.is_none(), || format!("{object} was deleted; {by:?} has it"));
             }
@@ -358,10 +349,7 @@ impl Watch {
         if !["Deployment", "ConfigMap", "ResourcePatch"].contains(&change.key.1.as_str()) {
             return;
         }
-        let patches = store
-            .list("operator.alauda.io/v1alpha1", "ResourcePatch", None, &[])
-            .expect("the kind is served");
-        for patch in patches.iter().map(typed::<ResourcePatch>) {
+        for patch in all_of::<ResourcePatch>(store) {
             let status = patch.status.clone().unwrap_or_default();
             let active = status.phase == ResourcePatchPhase::Active
                 && status.observed_generation == patch.metadata.generation
@@ -397,26 +385,12 @@ impl Watch {
     }
 }
 
-/// Whether something on global is about another cluster.
-fn is_of_another(change: &Change) -> bool {
-    let shown = change.new.as_ref().or(change.old.as_ref());
-    match change.key.1.as_str() {
-        "ClusterVersionShadow" | "ClusterModule" => change.key.3 != GLOBAL,
-        "Event" => shown.is_some_and(|event| cluster_of(event) != Some(GLOBAL)),
-        _ => false,
-    }
-}
-
-fn cluster_of(event: &Value) -> Option<&str> {
-    event["metadata"]["labels"][CLUSTER_NAME_LABEL].as_str()
-}
-
-/// The Events of global, by name.
-fn events(store: &Store) -> BTreeMap<String, Value> {
-    let all = store.list("events.k8s.io/v1", "Event", None, &[]).expect("the kind is served");
+/// The Events of a cluster, by name.
+fn events(home: &Store, cluster: &str) -> BTreeMap<String, Value> {
+    let labels = [(CLUSTER_NAME_LABEL, cluster)];
+    let all = home.list("events.k8s.io/v1", "Event", None, &labels).expect("the kind is served");
     let name = |e: &Value| e["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let own = all.into_iter().filter(|event| cluster_of(event) == Some(GLOBAL));
-    own.map(|event| (name(&event), event)).collect()
+    all.into_iter().map(|event| (name(&event), event)).collect()
 }
 
 /// The words of the Events that a change of the status asks for.
@@ -499,10 +473,7 @@ fn messages(status: &Status) -> Vec<&String> {
 
 /// What the AppReleases record, by name.
 pub(crate) fn app_releases(store: &Store) -> BTreeMap<String, api::objects::AppReleaseStatus> {
-    let all = store
-        .list("operator.alauda.io/v1alpha1", "AppRelease", None, &[])
-        .expect("the kind is served");
-    let all = all.iter().map(typed::<AppRelease>);
+    let all = all_of::<AppRelease>(store).into_iter();
     all.map(|r| (r.metadata.name.unwrap_or_default(), r.status.unwrap_or_default())).collect()
 }
 

@@ -43,9 +43,7 @@ fn label(store: &mut Store) {
 fn fresh(request: u64, edit: fn(&mut Store)) -> World {
     let mut faults = Faults::default();
     faults.edit(request, Box::new(edit));
-    let mut store = Store::new(start());
-    store.platform();
-    World::of(store, faults, &format!("first status, before request {request}"))
+    World::of(Store::platform(start()), faults, &format!("first status, before request {request}"))
 }
 
 fn round(world: &mut World) -> Option<Written> {

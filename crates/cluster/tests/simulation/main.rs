@@ -1,4 +1,4 @@
-//! The simulation: the product's own rounds on a cluster in memory, with processes that die, errors
+//! The simulation: the product's own rounds on clusters in memory, with processes that die, errors
 //! and edits at any moment. `SIMULATION_SEED=n` runs one schedule again, `E2E_SOAK=1` ten thousand.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
@@ -8,6 +8,7 @@ mod edits;
 mod faults;
 mod fields;
 mod fleet;
+mod follower;
 mod invariants;
 mod leaders;
 mod platform;

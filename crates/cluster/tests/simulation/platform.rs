@@ -1,14 +1,17 @@
-//! The platform before the product did anything, and what its users do to it. Knows no rule of the
-//! product but the form of its objects.
+//! The clusters of a platform before the product did anything, and what users do to them. Knows no
+//! rule of the product but the form of its objects.
 
 use crate::releases::{SEED, image, release};
 use crate::store::Store;
 use api::conditions::{ConditionStatus, ConditionType, ManifestReason};
 use api::names as n;
-use api::objects::{ClusterVersionShadow, ObjectRef, ProductManifest, ResourcePatch, object_ref};
+use api::objects::{
+    ClusterVersionShadow, ObjectRef, ProductManifest, ResourcePatch, object_ref, served_kinds,
+};
 use api::{Time, license};
 use base64::Engine as _;
 use cluster::CallError;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// The plugin of its own lifecycle that no upgrade touches.
@@ -21,34 +24,24 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-/// The objects that the platform's installer brings.
-fn installer() -> Vec<Value> {
-    let namespace = n::NAMESPACE;
-    let license = license::License {
-        global_id: "g-1".into(),
-        expires: "2030-01-01T00:00:00Z".parse().unwrap(),
-    };
-    let license = serde_json::to_string(&license::sign(&license, &SEED)).unwrap();
-    let core = |kind: &str, name: &str, namespace: &str| {
-        let metadata = json!({ "name": name, "namespace": namespace });
-        json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata })
-    };
-    let with = |mut object: Value, field: &str, value: Value| {
-        object[field] = value;
-        object
-    };
-    let mut all: Vec<Value> = [namespace, "kube-system"]
-        .map(
-            |name| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }),
-        )
-        .into();
+fn core(kind: &str, name: &str, namespace: &str) -> Value {
+    let metadata = json!({ "name": name, "namespace": namespace });
+    json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata })
+}
+
+fn namespace(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
+}
+
+/// The objects that every cluster has.
+fn of_each_cluster() -> Vec<Value> {
     let mut node = json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": { "name": "node-1", "labels": { n::CONTROL_PLANE_LABEL: "" } },
     });
     node["status"] = json!({ "nodeInfo": { "containerRuntimeVersion": "containerd://2.0.0" } });
-    all.push(node);
+    let mut all = vec![namespace("kube-system"), node];
     for component in n::STATIC_PODS {
         let mut pod = core("Pod", &format!("{component}-node-1"), "kube-system");
         pod["metadata"]["labels"] =
@@ -57,45 +50,90 @@ fn installer() -> Vec<Value> {
         pod["status"] = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
         all.push(pod);
     }
-    let licence = core("Secret", n::PLATFORM_LICENSE, namespace);
-    all.push(with(licence, "data", json!({ n::LICENSE_KEY: base64(&license) })));
-    let mut pull = core("Secret", "pull", namespace);
+    all
+}
+
+/// A cluster as it is registered, with a plugin on it.
+fn registered(name: &str) -> [Value; 2] {
+    [
+        json!({
+            "apiVersion": "platform.tkestack.io/v1",
+            "kind": "Cluster",
+            "metadata": { "name": name },
+            "spec": { "type": "Baremetal" },
+            "status": { "phase": n::RUNNING },
+        }),
+        json!({
+            "apiVersion": "cluster.alauda.io/v1alpha1",
+            "kind": "ModuleInfo",
+            "metadata": {
+                "name": format!("{name}-notes"),
+                "labels": { n::CLUSTER_NAME_LABEL: name, n::MODULE_NAME_LABEL: AGNOSTIC },
+            },
+            "spec": { "version": "2.0.0" },
+            "status": { "phase": n::RUNNING },
+        }),
+    ]
+}
+
+/// The objects that only global has.
+fn of_global() -> Vec<Value> {
+    let license = license::License {
+        global_id: "g-1".into(),
+        expires: "2030-01-01T00:00:00Z".parse().unwrap(),
+    };
+    let license = serde_json::to_string(&license::sign(&license, &SEED)).unwrap();
+    let mut licence = core("Secret", n::PLATFORM_LICENSE, n::NAMESPACE);
+    licence["data"] = json!({ n::LICENSE_KEY: base64(&license) });
+    let mut pull = core("Secret", "pull", n::NAMESPACE);
     pull["type"] = json!("kubernetes.io/dockerconfigjson");
-    all.push(with(pull, "data", json!({ ".dockerconfigjson": base64("{}") })));
-    all.push(json!({
+    pull["data"] = json!({ ".dockerconfigjson": base64("{}") });
+    let base = json!({
         "apiVersion": "product.alauda.io/v1alpha2",
         "kind": "ProductBase",
         "metadata": { "name": n::PRODUCT_BASE },
         "spec": { "registry": { "address": "10.0.0.10:11443", "secretRef": { "name": "pull" } } },
         "status": { "globalID": "g-1" },
-    }));
-    all.push(json!({
-        "apiVersion": "platform.tkestack.io/v1",
-        "kind": "Cluster",
-        "metadata": { "name": n::GLOBAL },
-        "spec": { "type": "Baremetal" },
-        "status": { "phase": n::RUNNING },
-    }));
-    all.push(json!({
-        "apiVersion": "cluster.alauda.io/v1alpha1",
-        "kind": "ModuleInfo",
-        "metadata": {
-            "name": "global-notes",
-            "labels": { n::CLUSTER_NAME_LABEL: n::GLOBAL, n::MODULE_NAME_LABEL: AGNOSTIC },
-        },
-        "spec": { "version": "2.0.0" },
-        "status": { "phase": n::RUNNING },
-    }));
-    all
+    });
+    [vec![namespace(n::NAMESPACE), licence, pull, base], registered(n::GLOBAL).into()].concat()
 }
 
 impl Store {
-    /// A platform on which nothing of the product is installed.
-    pub(crate) fn platform(&mut self) {
-        for object in installer() {
-            self.create(&object, "installer").expect("the platform is new");
+    /// A global cluster on which nothing of the product is installed.
+    pub(crate) fn platform(now: Timestamp) -> Self {
+        let mut store = Self::workload(now);
+        for kind in served_kinds() {
+            store.serve(&kind.api_version, &kind.kind, kind.namespaced);
         }
-        self.publish("4.2.1");
+        store.install(&of_global());
+        store.publish("4.2.1");
+        store
+    }
+
+    /// A workload cluster that nobody has registered: it serves no kind of the product.
+    pub(crate) fn workload(now: Timestamp) -> Self {
+        let mut store = Self::new(now);
+        store.install(&of_each_cluster());
+        store
+    }
+
+    /// A workload cluster is registered on global.
+    pub(crate) fn register(&mut self, name: &str) {
+        self.install(&registered(name));
+        self.install(&[json!({
+            "apiVersion": "platform.tkestack.io/v1",
+            "kind": "ClusterCredential",
+            "metadata": { "name": name },
+            "clusterName": name,
+            "token": "t",
+            "caCert": base64("CA"),
+        })]);
+    }
+
+    fn install(&mut self, objects: &[Value]) {
+        for object in objects {
+            self.create(object, "installer").expect("it is new");
+        }
     }
 
     /// A plugin that violet installed.
@@ -163,9 +201,14 @@ impl Store {
         })
     }
 
-    /// A user asks for a version, or withdraws the wish.
+    /// A user asks for a version of global, or withdraws the wish.
     pub(crate) fn wish(&mut self, version: Option<&str>) {
-        let object = object_ref::<ClusterVersionShadow>(n::NAMESPACE, n::GLOBAL);
+        self.wish_of(n::GLOBAL, version);
+    }
+
+    /// On global, a user asks for a version of a cluster, or withdraws the wish.
+    pub(crate) fn wish_of(&mut self, cluster: &str, version: Option<&str>) {
+        let object = object_ref::<ClusterVersionShadow>(n::NAMESPACE, cluster);
         let edited = self.edit(&object, |value| match version {
             Some(version) => value["spec"]["desiredUpdate"] = json!({ "version": version }),
             None => drop(value["spec"].as_object_mut().map(|spec| spec.remove("desiredUpdate"))),

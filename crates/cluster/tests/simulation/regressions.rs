@@ -33,7 +33,7 @@ impl Contents for Chart {
 fn execute<C: Contents>(world: &World, contents: &C, step: &Step) -> StepResult {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for _ in 0..ATTEMPTS {
-        let now = world.server.lock().store.now;
+        let now = world.now();
         let server = &world.server;
         let home = server;
         let executor =

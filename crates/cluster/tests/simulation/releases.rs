@@ -53,7 +53,8 @@ pub(crate) fn release_of(image: &str) -> Option<&'static Release> {
     ALL.get(image).map(|content| &content.release)
 }
 
-/// The shelf as a schedule has it: now and then it gives nothing, or what cannot be believed.
+/// The shelf as a schedule has it for the rounds about a cluster: now and then it gives nothing, or
+/// what cannot be believed.
 pub(crate) struct Moody<'a>(pub(crate) &'a Server);
 
 impl Moody<'_> {
@@ -73,7 +74,7 @@ impl Moody<'_> {
 impl Releases for Moody<'_> {
     async fn release(&self, image: &str) -> Result<Release, ContentError> {
         let refused = self.refuses(image);
-        self.0.lock().watch.withheld.read(image, refused.is_none());
+        self.0.lock().watch(self.0.about()).withheld.read(image, refused.is_none());
         match refused {
             Some(refused) => Err(refused),
             None => Shelf.release(image).await,
@@ -85,7 +86,8 @@ impl Contents for Moody<'_> {
     async fn content(&self, image: &str, path: &str) -> Result<Arc<Vec<u8>>, ContentError> {
         let Some(refused) = self.refuses(path) else { return Shelf.content(image, path).await };
         let path = path.strip_prefix(&format!("{RELEASE_FOLDER}/")).unwrap_or(path);
-        self.0.lock().watch.withheld.paths.insert((image.to_owned(), path.to_owned()));
+        let path = (image.to_owned(), path.to_owned());
+        self.0.lock().watch(self.0.about()).withheld.paths.insert(path);
         Err(refused)
     }
 }

@@ -5,16 +5,17 @@ use crate::edits;
 use crate::faults::{Fault, Faults};
 use crate::platform::{PATCH, object};
 use crate::prng::Prng;
-use crate::world::{World, plain};
+use crate::world::World;
+use crate::world::ends::plain;
 use api::HistoryState;
+use api::names::GLOBAL;
 use api::objects::{ResourcePatch, object_ref};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Schedules of everything at once, edits included. Their full number is run where `E2E_SOAK` is
-/// set, as `cargo xtask soak` does.
+/// Schedules of everything at once, edits included.
 const SCHEDULES: u64 = 350;
 const ALL_SCHEDULES: u64 = 10_000;
 /// One of so many seeds is run without edits as well: then the end is told to the last field.
@@ -23,7 +24,7 @@ const OF_WHICH_EXACT: usize = 5;
 /// The upgrade of every schedule.
 fn upgrade(faults: Faults, name: &str) -> World {
     let mut world = World::installed(faults, name);
-    world.server.lock().watch.never_stalls = true;
+    world.server.lock().watch(GLOBAL).never_stalls = true;
     world.server.outside(|store| store.wish(Some("4.3.0")));
     world.settle();
     world
@@ -40,31 +41,20 @@ fn undisturbed() -> &'static (Vec<String>, u64) {
 
 /// The end is that of the undisturbed upgrade.
 fn ends_alike(world: &World) {
-    let (expected, _) = undisturbed();
-    let found = plain(&world.store());
-    let differs = found.iter().zip(expected).find(|(a, b)| a != b);
-    if let Some((found, expected)) = differs {
-        let same = found.bytes().zip(expected.bytes()).take_while(|(a, b)| a == b).count();
-        let part = |text: &str| text.chars().skip(same.saturating_sub(80)).take(240).collect();
-        let (found, expected): (String, String) = (part(found), part(expected));
-        world.panic(&format!("ends otherwise:\n  {found}\ninstead of\n  {expected}"));
-    }
-    if found.len() != expected.len() {
-        world.panic(&format!("{} objects instead of {}", found.len(), expected.len()));
-    }
+    world.ends_alike(&plain(&world.store()), &undisturbed().0);
 }
 
-/// The seeds of a test: the one from the environment, else all.
-fn seeds() -> Vec<u64> {
+/// The seeds of a test: the one from the environment, else as many as are run usually or, where
+/// `E2E_SOAK` is set as `cargo xtask soak` does, all.
+pub(crate) fn seeds(usual: u64, all: u64) -> Vec<u64> {
     if let Ok(seed) = std::env::var("SIMULATION_SEED") {
         return vec![seed.parse().expect("SIMULATION_SEED is a number")];
     }
-    let all = if std::env::var_os("E2E_SOAK").is_some() { ALL_SCHEDULES } else { SCHEDULES };
-    (0..all).collect()
+    (0..if std::env::var_os("E2E_SOAK").is_some() { all } else { usual }).collect()
 }
 
 /// Runs every schedule, and says how many in which time, in a form that `cargo xtask soak` finds.
-fn every_schedule(what: &str, seeds: &[u64], run: impl Fn(u64) + Sync) {
+pub(crate) fn every_schedule(what: &str, seeds: &[u64], run: impl Fn(u64) + Sync) {
     let begun = Instant::now();
     side_by_side(seeds, |seed| run(*seed));
     eprintln!("figure: {} {what} in {:.0} s", seeds.len(), begun.elapsed().as_secs_f64());
@@ -80,7 +70,8 @@ fn i6_crashes_change_nothing() {
     side_by_side(&kills, |(request, fault)| {
         ends_alike(&upgrade(Faults::at(*request, *fault), &format!("{fault:?} {request}")));
     });
-    let some: Vec<u64> = seeds().into_iter().step_by(OF_WHICH_EXACT).collect();
+    let all = seeds(SCHEDULES, ALL_SCHEDULES);
+    let some: Vec<u64> = all.into_iter().step_by(OF_WHICH_EXACT).collect();
     every_schedule("schedules of crashes and errors", &some, |seed| {
         ends_alike(&upgrade(Faults::random(seed), &format!("SIMULATION_SEED={seed}")));
     });
@@ -114,11 +105,11 @@ fn events_that_cannot_be_written_hold_up_nothing_for_long() {
         let name = format!("{times} refused Events");
         let mut world = World::installed(Faults::refusing("Event", times), &name);
         world.server.outside(|store| store.wish(Some("4.3.0")));
-        let begun = world.server.lock().store.now;
+        let begun = world.now();
         while world.status().current.is_none_or(|c| c.version != "4.3.0") {
             world.round();
             world.pass(2);
-            let waited = world.server.lock().store.now.duration_since(begun);
+            let waited = world.now().duration_since(begun);
             assert!(waited.as_secs() < 600, "{name}: no end after {waited:?}");
         }
         // Whatever could not be said in time is said afterwards.
@@ -185,18 +176,13 @@ fn same_objects(world: &World) {
         all.collect::<Vec<String>>()
     };
     let expected = EXPECTED.get_or_init(|| objects(&upgrade(Faults::default(), "undisturbed")));
-    let found = objects(world);
-    if let Some((found, expected)) = found.iter().zip(expected).find(|(a, b)| a != b) {
-        world.panic(&format!("{found}\ninstead of\n  {expected}"));
-    }
-    if found.len() != expected.len() {
-        world.panic(&format!("{} objects instead of {}", found.len(), expected.len()));
-    }
+    world.ends_alike(&objects(world), expected);
 }
 
 #[test]
 fn edits_at_any_moment_lose_nothing() {
-    every_schedule("schedules of crashes, errors, edits, clocks", &seeds(), |seed| {
+    let seeds = seeds(SCHEDULES, ALL_SCHEDULES);
+    every_schedule("schedules of crashes, errors, edits, clocks", &seeds, |seed| {
         let mut prng = Prng::new(seed ^ 0xED17);
         let mut faults = Faults::of_everything(seed);
         for _ in 0..1 + prng.below(6) {

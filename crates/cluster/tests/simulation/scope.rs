@@ -2,7 +2,7 @@
 //! customisations at the installed version, with one what that version asks for, and never anything
 //! of bytes that it was not given.
 
-use crate::invariants::{Watch, is_judged, is_lower, typed};
+use crate::invariants::{Stores, Watch, is_judged, is_lower, typed};
 use crate::releases::release_of;
 use crate::store::{Change, Store};
 use api::HistoryState;
@@ -11,16 +11,25 @@ use api::objects::{AppRelease, AppReleasePhase, HistoryEntry, ResourcePatch, obj
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the shelf did not give in the round that is made.
+/// What the shelf and the API servers did not give in the round that is made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Withheld {
     /// Product images, and whether their release was given at least once.
     releases: BTreeMap<String, bool>,
     /// Product images and paths in them.
     pub(crate) paths: BTreeSet<(String, String)>,
+    /// Reads of the API servers.
+    asked: BTreeSet<String>,
+    /// Those of which the first answer, the one that is observed, was lost.
+    pub(crate) unread: Vec<String>,
 }
 
 impl Withheld {
+    /// An API server is asked; tells whether it is for the first time.
+    pub(crate) fn asks(&mut self, read: String) -> bool {
+        self.asked.insert(read)
+    }
+
     /// The release of an image was asked for.
     pub(crate) fn read(&mut self, image: &str, given: bool) {
         *self.releases.entry(image.to_owned()).or_default() |= given;
@@ -50,8 +59,8 @@ fn fixed(value: Option<&Value>, free: &[&str]) -> Option<Value> {
 
 impl Watch {
     /// Each write of the operator, whether or not a request is under way.
-    pub(crate) fn scope(&mut self, store: &Store, change: &Change) {
-        let shadow = self.status(store);
+    pub(crate) fn scope(&mut self, stores: Stores, change: &Change) {
+        let shadow = self.status(stores);
         let open = |entry: &&HistoryEntry| {
             entry.state == HistoryState::Partial && entry.completion_time.is_none()
         };
@@ -95,7 +104,7 @@ impl Watch {
                 self.must(stays, || format!("{} moves with no request under way", what()));
             }
             _ => {
-                let record = owner(new).and_then(|owner| record(store, owner));
+                let record = owner(new).and_then(|owner| record(stores.server, owner));
                 let current = shadow.current.as_ref().map(|c| c.image.as_str());
                 let again = record.is_some_and(|r| {
                     Some(r.spec.release_image.as_str()) == current
@@ -128,7 +137,7 @@ impl Watch {
     }
 
     /// I12, I13: what the shelf did not give in this round is not applied in it.
-    pub(crate) fn given(&mut self, store: &Store, change: &Change) {
+    pub(crate) fn given(&mut self, stores: Stores, change: &Change) {
         let Some(new) = &change.new else { return };
         let name = if change.key.1 == "AppRelease" {
             let spec = |value: &Value| typed::<AppRelease>(value).spec;
@@ -141,7 +150,7 @@ impl Watch {
         } else {
             return;
         };
-        let Some(record) = record(store, &name) else { return };
+        let Some(record) = record(stores.server, &name) else { return };
         let image = record.spec.release_image;
         let Some(release) = release_of(&image) else { return };
         let refused = self.withheld.releases.get(&image) == Some(&false);

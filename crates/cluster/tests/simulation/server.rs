@@ -1,70 +1,94 @@
-//! The API server of the simulation: the store behind the trait of the product, with the faults of
-//! a schedule in front of it and the invariants behind every change.
+//! The API servers of the simulation: the store of a cluster behind the trait of the product, with
+//! the faults of a schedule in front of it and the invariants behind every change.
 
 use crate::faults::{Fault, Faults, error};
-use crate::invariants::Watch;
+use crate::invariants::{Stores, Watch};
 use crate::store::{Store, group_of};
-use api::names::FIELD_MANAGER;
+use api::names::{FIELD_MANAGER, GLOBAL};
 use api::objects::ObjectRef;
 use cluster::CallError;
 use cluster::server::{ApiServer, ApplyOptions, ListQuery, PatchBody, Right};
 use planner::apply::Scopes;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
-/// What is behind the lock.
+/// The stores of a platform's clusters, by name of the cluster.
+pub(crate) type Clusters = BTreeMap<&'static str, Store>;
+/// What is watched of each cluster, by its name.
+pub(crate) type Watches = BTreeMap<&'static str, Watch>;
+
+/// What is behind the lock: the clusters, and the process that makes rounds about them.
 pub(crate) struct Inner {
-    pub(crate) store: Store,
+    pub(crate) stores: Clusters,
+    pub(crate) watches: Watches,
     pub(crate) faults: Faults,
-    pub(crate) watch: Watch,
     /// Changing requests of the whole schedule.
     pub(crate) changing: u64,
     /// The process is dead: no request of it comes through any more.
     pub(crate) is_dead: bool,
     /// Another process led meanwhile: this one changes nothing any more.
     pub(crate) is_deposed: bool,
-    /// Reads of this round.
-    pub(crate) asked: BTreeSet<String>,
-    /// Those of which the first answer, the one that is observed, was lost.
-    pub(crate) unread: Vec<String>,
     /// Rights that we do not have, as `delete Job`.
     pub(crate) denied: BTreeSet<String>,
     /// Every request, for a person who looks at a failure.
     pub(crate) log: Vec<String>,
 }
 
-/// The API server.
-pub(crate) struct Server(Mutex<Inner>);
+/// The API server of a cluster, as it serves the rounds about a cluster.
+#[derive(Clone)]
+pub(crate) struct Server {
+    inner: Arc<Mutex<Inner>>,
+    /// The cluster that it is of.
+    cluster: &'static str,
+    /// The cluster that the rounds are about: its watch looks at what they change.
+    about: &'static str,
+}
 
 impl Server {
-    pub(crate) fn new(store: Store, faults: Faults, watch: Watch) -> Self {
-        Self(Mutex::new(Inner {
-            store,
+    /// That of global, in rounds about global.
+    pub(crate) fn new(stores: Clusters, watches: Watches, faults: Faults) -> Self {
+        let inner = Inner {
+            stores,
+            watches,
             faults,
-            watch,
             changing: 0,
             is_dead: false,
             is_deposed: false,
-            asked: BTreeSet::new(),
-            unread: Vec::new(),
             denied: BTreeSet::new(),
             log: Vec::new(),
-        }))
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), cluster: GLOBAL, about: GLOBAL }
+    }
+
+    /// That of a cluster of the same platform, in rounds about a cluster.
+    pub(crate) fn of(&self, cluster: &'static str, about: &'static str) -> Self {
+        Self { inner: Arc::clone(&self.inner), cluster, about }
+    }
+
+    /// The cluster that the rounds are about.
+    pub(crate) const fn about(&self) -> &'static str {
+        self.about
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().expect("no test goes on after a panic")
+        self.inner.lock().expect("no test goes on after a panic")
     }
 
     /// Somebody else does something to the cluster.
     pub(crate) fn outside<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
-        let mut inner = self.lock();
-        let result = act(&mut inner.store);
-        inner.look();
-        result
+        self.lock().outside(self.cluster, act)
+    }
+
+    /// Who asks whom, where it is not global about itself.
+    fn whose(&self) -> String {
+        match (self.cluster, self.about) {
+            (GLOBAL, GLOBAL) => String::new(),
+            (GLOBAL, about) => format!("for {about}: "),
+            (cluster, _) => format!("at {cluster}: "),
+        }
     }
 
     /// One request: perhaps others come first, perhaps it fails, perhaps the process dies.
@@ -78,10 +102,7 @@ impl Server {
         for _ in 0..waits {
             give_way().await;
         }
-        let result = {
-            let mut inner = self.lock();
-            inner.serve(&what, changes, act)
-        };
+        let result = self.lock().serve(self, &what, changes, act);
         match result {
             Some(result) => result,
             None => std::future::pending().await,
@@ -90,9 +111,25 @@ impl Server {
 }
 
 impl Inner {
+    pub(crate) fn store(&mut self, cluster: &str) -> &mut Store {
+        self.stores.get_mut(cluster).expect("every cluster has a store")
+    }
+
+    pub(crate) fn watch(&mut self, cluster: &str) -> &mut Watch {
+        self.watches.get_mut(cluster).expect("every cluster is watched")
+    }
+
+    /// Somebody else does something to a cluster.
+    fn outside<T>(&mut self, cluster: &'static str, act: impl FnOnce(&mut Store) -> T) -> T {
+        let result = act(self.store(cluster));
+        self.look(cluster, cluster);
+        result
+    }
+
     /// None: the process is dead and learns nothing any more.
     fn serve<T>(
         &mut self,
+        by: &Server,
         what: &str,
         changes: bool,
         act: impl FnOnce(&mut Store) -> Result<T, CallError>,
@@ -103,16 +140,16 @@ impl Inner {
         self.changing += u64::from(changes);
         if let Some(edit) = self.faults.edit_due() {
             self.log.push("a user edits".to_owned());
-            edit(&mut self.store);
-            self.look();
+            self.outside(GLOBAL, edit);
         }
+        let whose = by.whose();
         let kind = what.split(' ').nth(1).unwrap_or_default().to_owned();
-        let is_first = !changes && self.asked.insert(what.to_owned());
+        let is_first = !changes && self.watch(by.about).withheld.asks(format!("{whose}{what}"));
         let fault = self.faults.of(self.changing, changes, &kind);
         let shown = if fault == Fault::None { String::new() } else { format!(" <- {fault:?}") };
         let number = if changes { format!("{:>4} ", self.changing) } else { "     ".to_owned() };
         if changes || fault != Fault::None {
-            self.log.push(format!("{number}{what}{shown}"));
+            self.log.push(format!("{number}{whose}{what}{shown}"));
         }
         if changes && self.is_deposed {
             return Some(Err(CallError::NotLeader));
@@ -125,18 +162,18 @@ impl Inner {
             }
             Fault::Refused(code) => {
                 if is_first {
-                    self.unread.push(what.to_owned());
+                    self.watch(by.about).withheld.unread.push(what.to_owned());
                 }
                 return Some(Err(error(code, what)));
             }
             Fault::Late => {
                 self.is_deposed = true;
-                let (store, watch) = (self.store.clone(), std::mem::take(&mut self.watch));
-                (self.store, self.watch) = crate::world::another_leads(store, watch);
+                let (stores, watches) = (self.stores.clone(), std::mem::take(&mut self.watches));
+                (self.stores, self.watches) = crate::world::another_leads(stores, watches);
             }
         }
-        let result = act(&mut self.store);
-        self.look();
+        let result = act(self.store(by.cluster));
+        self.look(by.cluster, by.about);
         match fault {
             Fault::DeadAfter => {
                 self.is_dead = true;
@@ -147,10 +184,13 @@ impl Inner {
         }
     }
 
-    /// Every change is held against the invariants.
-    pub(crate) fn look(&mut self) {
-        for change in std::mem::take(&mut self.store.changes) {
-            self.watch.change(&self.store, &change);
+    /// Every change on a cluster is held against the invariants of the one that it was made for.
+    pub(crate) fn look(&mut self, at: &'static str, about: &str) {
+        let changes = std::mem::take(&mut self.store(at).changes);
+        let stores = Stores { home: &self.stores[GLOBAL], server: &self.stores[about] };
+        let watch = self.watches.get_mut(about).expect("every cluster is watched");
+        for change in changes {
+            watch.change(stores, at, &change);
         }
     }
 }
@@ -227,9 +267,10 @@ impl ApiServer for Server {
     }
 
     async fn scopes(&self, kinds: &[(String, String)]) -> Result<Scopes, CallError> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        let store = inner.store(self.cluster);
         let known = kinds.iter().filter_map(|(api_version, kind)| {
-            let found = inner.store.kind(api_version, kind).ok()?;
+            let found = store.kind(api_version, kind).ok()?;
             Some(((group_of(api_version).0.to_owned(), kind.clone()), found.namespaced))
         });
         Ok(known.collect())
@@ -240,8 +281,8 @@ impl ApiServer for Server {
     }
 
     async fn allowed(&self, right: &Right) -> Result<bool, CallError> {
-        let inner = self.lock();
-        inner.store.kind(&right.api_version, &right.kind)?;
+        let mut inner = self.lock();
+        inner.store(self.cluster).kind(&right.api_version, &right.kind)?;
         Ok(!inner.denied.contains(&format!("{} {}", right.verb, right.kind)))
     }
 }

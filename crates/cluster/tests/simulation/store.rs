@@ -2,7 +2,7 @@
 //! generations, ownership of fields, finalizers, preconditions. Knows nothing of faults.
 
 use crate::fields::{self, Manager};
-use api::objects::{ObjectRef, served_kinds};
+use api::objects::ObjectRef;
 use cluster::CallError;
 use cluster::server::PatchBody;
 use jiff::Timestamp;
@@ -77,6 +77,7 @@ pub(crate) fn reference(value: &Value) -> ObjectRef {
 }
 
 impl Store {
+    /// A cluster without objects that serves what Kubernetes itself serves.
     pub(crate) fn new(now: Timestamp) -> Self {
         let mut store = Self {
             objects: BTreeMap::new(),
@@ -89,9 +90,6 @@ impl Store {
         };
         for (api_version, kind, namespaced) in BUILT_IN {
             store.serve(api_version, kind, namespaced);
-        }
-        for kind in served_kinds() {
-            store.serve(&kind.api_version, &kind.kind, kind.namespaced);
         }
         store
     }

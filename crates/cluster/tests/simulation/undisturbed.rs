@@ -8,6 +8,7 @@ use crate::store::Store;
 use crate::world::World;
 use api::HistoryState;
 use api::conditions::{ConditionType, find, is_true};
+use api::names::GLOBAL;
 use api::objects::{AppReleasePhase, ResourcePatch, object_ref};
 use serde_json::{Value, json};
 
@@ -53,7 +54,10 @@ fn an_undisturbed_upgrade_completes() {
     assert_eq!(world.get(&object("ConfigMap", "cpaas-system", AGNOSTIC)), notes);
     let base = world.get(&api::objects::object_ref::<api::objects::ProductBase>("", "base"));
     assert_eq!(base.unwrap()["status"]["version"], "4.3.0");
-    assert!(world.server.lock().watch.customised > 0, "the watch looked at the customisation");
+    assert!(
+        world.server.lock().watch(GLOBAL).customised > 0,
+        "the watch looked at the customisation"
+    );
 }
 
 /// When the customisation was applied last.
