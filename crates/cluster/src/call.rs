@@ -97,13 +97,7 @@ pub(crate) fn of_status(status: &kube::core::Status) -> CallError {
 /// Whether the API server could not read what it was sent: a word in the place of a number. It says
 /// so with the code of a failure of its own, but no waiting changes it.
 fn is_unreadable(message: &str) -> bool {
-    let words = [
-        "cannot unmarshal",
-        "failed to create typed",
-        "quantities must match",
-        "unable to convert",
-        "unable to decode",
-    ];
+    let words = ["cannot unmarshal", "failed to create typed", "quantities must match"];
     words.iter().any(|word| message.contains(word))
 }
 
@@ -117,4 +111,25 @@ fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
             field: c.field.clone(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_waiting_changes_is_the_fault_of_the_object() {
+        let of = |message: &str| {
+            of_status(&kube::core::Status { code: 500, ..kube::core::Status::failure(message, "") })
+        };
+        for message in [
+            "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): expected string",
+            "quantities must match the regular expression '^([+-]?[0-9.]+)$'",
+        ] {
+            assert!(matches!(of(message), CallError::Invalid(_)), "{message}");
+        }
+        for message in ["etcdserver: request timed out", "unable to decode an event", ""] {
+            assert!(matches!(of(message), CallError::Unavailable(_)), "{message}");
+        }
+    }
 }

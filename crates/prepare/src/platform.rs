@@ -75,12 +75,12 @@ async fn of_global(connection: &Connection) -> Result<(), Failure> {
         Err(CallError::KindAbsent(_) | CallError::Forbidden(_)) => return Ok(()),
         Err(error) => return Err(connection.failed("list AppReleases")(error)),
     };
-    let cluster_of = |release: &serde_json::Value| {
-        let cluster = release.pointer("/spec/destination/cluster")?.as_str()?;
-        let is_other = !cluster.is_empty() && cluster != GLOBAL;
-        is_other.then(|| api::text::line(cluster, 64))
-    };
-    match recorded.iter().find_map(cluster_of) {
+    // One that cannot be read is no record of ours.
+    let readable =
+        recorded.into_iter().filter_map(|r| serde_json::from_value::<AppRelease>(r).ok());
+    let mut clusters = readable.map(|release| release.spec.destination.cluster);
+    let other = clusters.find(|cluster| !cluster.is_empty() && cluster != GLOBAL);
+    match other.map(|cluster: String| api::text::line(&cluster, 64)) {
         None => Ok(()),
         Some(cluster) => Err(Failure::Refused {
             message: format!(
