@@ -139,10 +139,11 @@ impl<'a> Contest<'a> {
         }))?;
         let step = Step::Apply(Box::new(ApplyStep {
             component,
-            release: "4.3.0".parse()?,
+            release: "4.3.0".to_owned(),
             image: IMAGE.to_owned(),
             images: Default::default(),
             predecessors: Default::default(),
+            module_info: String::new(),
         }));
         let executor = Executor {
             home: &self.server,

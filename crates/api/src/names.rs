@@ -85,6 +85,18 @@ pub const LIFECYCLE_LABEL: &str = "cpaas.io/lifecycle-type";
 pub const CLUSTER_NAME_LABEL: &str = "cpaas.io/cluster-name";
 /// Label: the module a ModuleInfo or ModuleConfig belongs to.
 pub const MODULE_NAME_LABEL: &str = "cpaas.io/module-name";
+/// Label of a ModuleInfo: what kind of module it is.
+pub const MODULE_TYPE_LABEL: &str = "cpaas.io/module-type";
+/// Value of [`MODULE_TYPE_LABEL`] of plugins.
+pub const MODULE_TYPE_PLUGIN: &str = "plugin";
+/// Annotation of a ModuleInfo: its name for people.
+pub const DISPLAY_NAME_ANNOTATION: &str = "cpaas.io/display-name";
+/// Annotation of a ModuleInfo: the version whose risk an administrator has accepted.
+pub const ACCEPTED_RISK_ANNOTATION: &str = "cpaas.io/accepted-upgrade-risk";
+/// Finalizer of a ModuleInfo whose plugin is installed.
+pub const MODULE_INFO_FINALIZER: &str = "cpaas.io/moduleinfo";
+/// Namespace of a plugin's objects where its ModuleConfig names none.
+pub const PLUGIN_NAMESPACE: &str = NAMESPACE;
 /// Label of workloads that belong to the platform itself.
 pub const PLATFORM_COMPONENT_LABEL: &str = "cpaas.io/platform-component";
 /// Label of Pods that upgrade a container runtime.
@@ -131,4 +143,18 @@ pub const UPGRADE_STATUS_KIND: &str = "UpgradeStatus";
 #[must_use]
 pub fn product_manifest(version: &crate::Version) -> String {
     format!("v{version}")
+}
+
+/// Name of the ModuleInfo of a plugin on a cluster: `workload-a-<hash>`. The same plugin is there
+/// once, so whoever installs it a second time meets the first.
+#[must_use]
+pub fn module_info(cluster: &str, module: &str) -> String {
+    let digest = crate::Digest::of(module.as_bytes());
+    format!("{cluster}-{}", &digest.hex()[..8])
+}
+
+/// Name of the ModuleConfig of a version of a plugin: `podinfo-1.0.0`.
+#[must_use]
+pub fn module_config(module: &str, version: &str) -> String {
+    format!("{module}-{version}")
 }

@@ -104,6 +104,9 @@ pub struct AppReleaseSpec {
     /// Core, Aligned or Agnostic.
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// The ModuleInfo of which it is a part; empty: it is a component of the release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub module_info: String,
 }
 
 /// Where the charts of an AppRelease come from.

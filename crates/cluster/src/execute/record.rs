@@ -123,7 +123,7 @@ impl Record {
         status.phase = AppReleasePhase::Ready;
         status.message.clear();
         status.version.clone_from(&step.component.version);
-        status.release = step.release.to_string();
+        status.release.clone_from(&step.release);
         status.release_image.clone_from(&step.image);
         status.values_digest.clone_from(&rendered.values_digest);
         status.patches_digest.clone_from(&rendered.patches.digest);
@@ -297,9 +297,10 @@ fn spec<'a>(cluster: &'a str, step: &'a ApplyStep, rendered: &Rendered) -> AppRe
         values: component.values.clone(),
         values_digest: rendered.values_digest.clone(),
         version: component.version.clone(),
-        release: step.release.to_string(),
+        release: step.release.clone(),
         release_image: step.image.clone(),
         path: component.path().to_owned(),
         lifecycle: component.lifecycle,
+        module_info: step.module_info.clone(),
     }
 }

@@ -66,14 +66,16 @@ pub enum Step {
 pub struct ApplyStep {
     /// The component.
     pub component: Component,
-    /// Distribution Version of the release.
-    pub release: Version,
+    /// Distribution Version of the release; of a plugin, its own version.
+    pub release: String,
     /// Product image of the release, with its digest.
     pub image: String,
     /// Images of the release.
     pub images: BTreeMap<String, ReleaseImage>,
     /// Field managers whose fields are taken over.
     pub predecessors: BTreeSet<String>,
+    /// The ModuleInfo whose part the component is; empty: it is one of the release.
+    pub module_info: String,
 }
 
 impl Step {
@@ -95,9 +97,10 @@ impl Step {
 pub(super) fn apply_step(component: &Component, release: &Release, image: &str) -> Box<ApplyStep> {
     Box::new(ApplyStep {
         component: component.clone(),
-        release: release.version.clone(),
+        release: release.version.to_string(),
         image: image.to_owned(),
         images: release.images.clone(),
         predecessors: release.predecessors.clone(),
+        module_info: String::new(),
     })
 }
