@@ -197,10 +197,11 @@ fn unchanged_objects_are_not_sent() {
     for (_, component) in release.components().filter(|(_, c)| c.name != AGNOSTIC) {
         let step = planner::Step::Apply(Box::new(planner::plan::ApplyStep {
             component: component.clone(),
-            release: release.version.clone(),
+            release: release.version.to_string(),
             image: image("4.3.0"),
             images: release.images.clone(),
             predecessors: release.predecessors.clone(),
+            module_info: String::new(),
         }));
         let outcome = world.execute(&step);
         assert_eq!(outcome.result, planner::StepResult::Done, "{}", component.name);
