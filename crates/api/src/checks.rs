@@ -175,6 +175,8 @@ words! {
         ModuleInfoNotRunning,
         /// The package of an Aligned plugin for the target is missing.
         AlignedPackageMissing,
+        /// A plugin would move to a version whose risk was not accepted.
+        PluginRiskNotAccepted,
         /// There is no licence.
         LicenseMissing,
         /// The licence is malformed or its signature is wrong.

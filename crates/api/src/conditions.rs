@@ -1,5 +1,5 @@
-//! The four conditions of a ClusterVersionShadow, the Ready condition of a ProductManifest, and
-//! their reasons.
+//! The four conditions of a ClusterVersionShadow, the Ready conditions of a ProductManifest and of
+//! a ModuleInfo, and their reasons.
 
 use crate::Time;
 use crate::checks::words;
@@ -94,6 +94,29 @@ words! {
         SigningKeysUnreadable,
         /// The keys that are recorded as trusted are malformed.
         SigningKeysInvalid,
+    }
+}
+
+words! {
+    /// Reasons of the Ready condition of a ModuleInfo; a plugin that cannot go on has those of
+    /// [`crate::StalledReason`].
+    ModuleReason {
+        /// It is as its spec says, and healthy.
+        Running,
+        /// What is asked for is not begun: `blockReasons` says why.
+        Blocked,
+        /// It is being installed.
+        Installing,
+        /// Another version or other settings are being applied.
+        Upgrading,
+        /// It is being removed.
+        Deleting,
+        /// Its removal is asked for and refused.
+        RemovalPrevented,
+        /// What it depends on cannot be read now; tried again by itself.
+        Retrying,
+        /// It took longer than it may.
+        TimedOut,
     }
 }
 

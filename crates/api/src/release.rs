@@ -20,6 +20,10 @@ pub const RELEASE_FILE_LIMIT: usize = 1024 * 1024;
 pub const PRODUCT_IMAGE_LIMIT: u64 = 64 * 1024 * 1024;
 /// Most operations of a release: they all stand in one status.
 pub const OPERATION_LIMIT: usize = 256;
+/// Name of the stage in which Aligned and Core plugins move with their cluster.
+pub const PLUGINS_STAGE: &str = "plugins";
+/// Its priority: after every stage of the release.
+pub const PLUGINS_PRIORITY: i32 = 999;
 /// Name of the stage in which components that the target no longer has are removed.
 pub const REMOVAL_STAGE: &str = "removal";
 /// Its priority: after every other stage.
@@ -254,12 +258,13 @@ impl Release {
         let mut stages = BTreeSet::new();
         let mut names = BTreeSet::new();
         for stage in &self.stages {
-            if !stages.insert(&stage.name) || stage.name == REMOVAL_STAGE {
+            let reserved = [REMOVAL_STAGE, PLUGINS_STAGE];
+            if !stages.insert(&stage.name) || reserved.contains(&stage.name.as_str()) {
                 return rule(format!("stage '{}' stands twice or is reserved", stage.name));
             }
-            if stage.priority >= REMOVAL_PRIORITY {
+            if stage.priority >= PLUGINS_PRIORITY {
                 return rule(format!(
-                    "stage '{}' has a priority of {REMOVAL_PRIORITY} or more",
+                    "stage '{}' has a priority of {PLUGINS_PRIORITY} or more",
                     stage.name
                 ));
             }

@@ -31,6 +31,8 @@ words! {
         TimedOut,
         /// A container keeps failing.
         ContainerFailing,
+        /// A plugin that moves with the cluster cannot go on.
+        PluginFailed,
         /// The release cannot be read from the registry.
         ReleaseUnavailable,
         /// The release holds other bytes than its digest says.
@@ -53,6 +55,7 @@ impl StalledReason {
             | Self::RenderFailed
             | Self::ObjectRejected
             | Self::Forbidden
+            | Self::PluginFailed
             | Self::ReleaseInvalid
             // The time of the component has run out already.
             | Self::TimedOut => 0,
@@ -94,6 +97,9 @@ impl StalledReason {
             }
             Self::TimedOut | Self::ContainerFailing => {
                 "look at the named object: kubectl describe and kubectl logs; the upgrade continues once it is healthy"
+            }
+            Self::PluginFailed => {
+                "on the global cluster: read what the plugin says: kubectl get moduleinfoes -o yaml; the upgrade continues once it is Running"
             }
             Self::ReleaseUnavailable => {
                 "make the registry reachable, or send the release again: bash upgrade.sh --only-sync-image"

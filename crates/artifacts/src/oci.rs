@@ -34,6 +34,10 @@ pub const EMPTY: &[u8] = b"{}";
 pub const DOCKER_MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Media type of an index as Docker writes it.
 pub const DOCKER_LIST_TYPE: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Media type of the configuration of a Helm chart: its Chart.yaml as JSON.
+pub const HELM_CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
+/// Media type of the layer that is a Helm chart.
+pub const HELM_CHART_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// Every media type of a document that a tag may name.
 pub const DOCUMENT_TYPES: [&str; 4] =
     [MANIFEST_TYPE, INDEX_TYPE, DOCKER_MANIFEST_TYPE, DOCKER_LIST_TYPE];

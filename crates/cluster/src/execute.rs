@@ -5,6 +5,7 @@ mod access;
 mod component;
 mod conflicts;
 mod hooks;
+mod modules;
 mod objects;
 mod platform;
 mod prune;
@@ -136,6 +137,11 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
             Step::ReleasePatch { name } => resource_patches::release(self, name).await,
             Step::ReportPatch { name, message } => {
                 resource_patches::report(self, name, message).await
+            }
+            Step::HoldModule { name } => modules::hold(self, name).await,
+            Step::ReleaseModule { name } => modules::release(self, name).await,
+            Step::MoveModule { module_info, version, .. } => {
+                modules::move_to(self, module_info, version).await
             }
             Step::ReportDrift(apply) => component::report_drift(self, apply).await,
         };

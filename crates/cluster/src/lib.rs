@@ -8,6 +8,7 @@ pub mod call;
 pub mod events;
 pub mod execute;
 pub mod live;
+pub mod modules_round;
 pub mod observe;
 pub mod render;
 pub mod round;

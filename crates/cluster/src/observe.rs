@@ -3,10 +3,12 @@
 
 mod fleet;
 mod inventory;
+mod modules;
 mod workload;
 
 pub use fleet::{Fleet, LiveFleet, NoRoute, Route, config_of, route};
 pub use inventory::{Patches, patch_specs};
+pub use modules::{Catalogue, catalogue, world};
 
 use crate::call::CallError;
 use crate::execute::ContentError;
@@ -134,10 +136,19 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
             }
         };
     }
+    if depth == Depth::Upgrade && moves_plugins(&snapshot) {
+        snapshot.module_infos = inventory::module_infos(home, cluster).await;
+    }
     if depth == Depth::Preflight {
         read_preflight_inputs(servers, fleet, &mut snapshot).await;
     }
     Ok(snapshot)
+}
+
+/// Whether the upgrade under way moves plugins as well.
+fn moves_plugins(snapshot: &Snapshot) -> bool {
+    let stages = snapshot.cvsh.iter().flat_map(|cvsh| &cvsh.status.stages);
+    stages.flat_map(|stage| &stage.operations).any(|o| !o.module_info.is_empty())
 }
 
 /// Reads what only preflight looks at.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long one round may take, from its first read.
-const ROUND_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const ROUND_LIMIT: Duration = Duration::from_secs(15);
 const ROUND_LIMIT_S: i64 = 15;
 /// How long its steps have at least, however long it took to read.
 const STEPS_AT_LEAST: Duration = Duration::from_secs(5);
@@ -169,8 +169,6 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
         }))
     }
 
-    /// Steps that are not done by the deadline are made again in the next round. Where they are
-    /// many and slow, others come first then.
     async fn execute(&self, steps: &[Step], deadline: Instant) -> Vec<Outcome> {
         let executor = Executor {
             home: self.home,
@@ -180,27 +178,36 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
             cluster: self.cluster,
             now: self.now,
         };
-        let executor = &executor;
-        let mut steps: Vec<&Step> = steps.iter().collect();
-        let turns = i64::try_from(steps.len().max(1)).unwrap_or(1);
-        let turn = self.now.as_second().div_euclid(ROUND_LIMIT_S).rem_euclid(turns);
-        steps.rotate_left(usize::try_from(turn).unwrap_or_default());
-        futures::stream::iter(steps)
-            .map(|step| async move {
-                let attempt = tokio::time::timeout_at(deadline, executor.execute(step)).await;
-                let outcome = attempt.unwrap_or_else(|_| Outcome {
-                    subject: step.subject().to_owned(),
-                    result: StepResult::Waiting(format!(
-                        "the round ended after {ROUND_LIMIT_S} s; the attempt is made again"
-                    )),
-                });
-                log(&outcome);
-                outcome
-            })
-            .buffer_unordered(COMPONENTS_IN_FLIGHT)
-            .collect()
-            .await
+        execute_all(&executor, steps, deadline).await
     }
+}
+
+/// Steps that are not done by the deadline are made again in the next round. Where they are many
+/// and slow, others come first then.
+pub(crate) async fn execute_all<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    steps: &[Step],
+    deadline: Instant,
+) -> Vec<Outcome> {
+    let mut steps: Vec<&Step> = steps.iter().collect();
+    let turns = i64::try_from(steps.len().max(1)).unwrap_or(1);
+    let turn = executor.now.as_second().div_euclid(ROUND_LIMIT_S).rem_euclid(turns);
+    steps.rotate_left(usize::try_from(turn).unwrap_or_default());
+    futures::stream::iter(steps)
+        .map(|step| async move {
+            let attempt = tokio::time::timeout_at(deadline, executor.execute(step)).await;
+            let outcome = attempt.unwrap_or_else(|_| Outcome {
+                subject: step.subject().to_owned(),
+                result: StepResult::Waiting(format!(
+                    "the round ended after {ROUND_LIMIT_S} s; the attempt is made again"
+                )),
+            });
+            log(&outcome);
+            outcome
+        })
+        .buffer_unordered(COMPONENTS_IN_FLIGHT)
+        .collect()
+        .await
 }
 
 /// While an upgrade runs and nothing else is asked for, preflight's inputs are not read.

@@ -8,8 +8,8 @@ use crate::triggers::Changes;
 use anyhow::Context as _;
 use api::names::GLOBAL;
 use api::objects::Cluster;
-use cluster::CallError;
 use cluster::server::{ApiServer as _, ListQuery};
+use cluster::{CallError, Live};
 use kube::Resource as _;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ async fn all(
         let leads = leadership.leads();
         shared.metrics().leader(leads);
         if leads && Instant::now() >= due {
-            due = match registered(&shared).await {
+            due = match registered(shared.home()).await {
                 Ok(names) => {
                     let gone: Vec<String> =
                         of.keys().filter(|name| !names.contains(*name)).cloned().collect();
@@ -113,13 +113,13 @@ const fn drives_the_fleet() -> bool {
 }
 
 /// The clusters beside the global one that are driven from here.
-async fn registered(shared: &Shared) -> Result<BTreeSet<String>, CallError> {
+pub(crate) async fn registered(home: &Live) -> Result<BTreeSet<String>, CallError> {
     if !drives_the_fleet() {
         return Ok(BTreeSet::new());
     }
     let mut query = ListQuery::all(&Cluster::api_version(&()), &Cluster::kind(&()));
     query.metadata_only = true;
-    let all = match shared.home().list(&query).await {
+    let all = match home.list(&query).await {
         Ok(all) => all,
         // A platform that knows no other clusters has none.
         Err(CallError::KindAbsent(_)) => Vec::new(),

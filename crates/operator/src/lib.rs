@@ -8,6 +8,7 @@ pub mod http;
 pub mod lease;
 pub mod manifests;
 pub mod metrics;
+pub mod plugins;
 pub mod releases;
 pub mod round;
 pub mod settings;

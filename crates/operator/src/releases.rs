@@ -22,6 +22,8 @@ use tokio::sync::Mutex;
 
 /// Product images that are kept whole: the one that is installed and the one that comes.
 const KEPT_WHOLE: usize = 2;
+/// Charts of plugins that are kept: each has at most 16 MiB.
+const KEPT_CHARTS: usize = 8;
 /// How long the registry may take for one product image within a round.
 const PULL_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long it may take for a tag: a few bytes.
@@ -46,6 +48,8 @@ struct Kept {
     signatures: BTreeMap<Digest, Vec<FoundSignature>>,
     /// Newest last.
     whole: Vec<Arc<Whole>>,
+    /// Charts of plugins, newest last.
+    charts: Vec<(Digest, Arc<Vec<u8>>)>,
     /// By address: until when a registry that was slow to fail rests, and what was wrong.
     resting: BTreeMap<String, (Instant, String)>,
 }
@@ -163,6 +167,29 @@ impl ReleaseStore {
         path: &str,
     ) -> Result<Option<Arc<Vec<u8>>>, RegistryError> {
         Ok(self.whole(image, digest).await?.files.get(path).cloned())
+    }
+
+    /// A chart of a plugin by the digest of its manifest.
+    ///
+    /// # Errors
+    /// What the registry says, or what is wrong with the chart.
+    pub async fn chart(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+    ) -> Result<Arc<Vec<u8>>, RegistryError> {
+        if let Some((_, chart)) = self.kept.lock().await.charts.iter().find(|(d, _)| d == digest) {
+            return Ok(Arc::clone(chart));
+        }
+        let registry = self.registry(&image.registry).await?;
+        let asked = registry.pull_chart(&image.repository, digest);
+        let bytes = self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await?;
+        let chart = Arc::new(bytes);
+        let charts = &mut self.kept.lock().await.charts;
+        charts.push((digest.clone(), Arc::clone(&chart)));
+        let surplus = charts.len().saturating_sub(KEPT_CHARTS);
+        charts.drain(..surplus);
+        Ok(chart)
     }
 
     async fn keep(&self, content: ReleaseContent) -> Arc<Whole> {

@@ -2,15 +2,18 @@
 //! `cluster` runs and is counted. Remembers nothing of the last but what was announced, how the
 //! cluster was reached, and what just failed.
 
+use crate::fleet::registered;
 use crate::manifests::Resolver;
 use crate::metrics::Metrics;
-use crate::releases::ReleaseStore;
+use crate::plugins::{PluginCharts, Shelf};
+use crate::releases::{ReleaseStore, registry_address};
 use crate::settings::Settings;
 use crate::triggers::{Bell, Bells, Watch};
 use crate::trust::{Trust, Trusted};
 use api::StalledReason;
 use api::names::GLOBAL;
-use cluster::observe::{LiveFleet, NoRoute, Route, route};
+use cluster::modules_round::{ModulesRound, keep_catalogue, lost};
+use cluster::observe::{LiveFleet, NoRoute, Route, catalogue, route};
 use cluster::render::Helm;
 use cluster::round::{Round, Written};
 use cluster::{Announcer, CallError, Live};
@@ -87,6 +90,8 @@ pub struct Rounds {
     reached: Option<Reached>,
     /// Resolves ProductManifests: in the rounds about the global cluster.
     resolver: Resolver,
+    /// Looks at the catalogue: in the rounds about the global cluster.
+    shelf: Shelf,
     announcer: Announcer,
     /// The longest time without a round: what no watch tells is seen then.
     longest_pause: Duration,
@@ -106,6 +111,7 @@ impl Rounds {
             cluster: cluster.to_owned(),
             reached: None,
             resolver: Resolver::default(),
+            shelf: Shelf::default(),
             announcer: Announcer::new(cluster, &shared.settings.identity),
             longest_pause: Duration::from_secs(shared.settings.resync_s),
             after_failure: AFTER_FAILURE,
@@ -222,7 +228,19 @@ impl Rounds {
         } else {
             None
         };
-        let ended = round.run(&mut self.announcer).await?;
+        let plugins = ModulesRound {
+            home,
+            server: &server,
+            renderer: &shared.helm,
+            charts: &PluginCharts { store },
+            cluster: &self.cluster,
+            now,
+        };
+        let (ended, plugins) = futures::join!(
+            round.run(&mut self.announcer),
+            about_plugins(plugins, store, &mut self.shelf)
+        );
+        let ended = ended?;
         shared.metrics.status(&self.cluster, &ended.next);
         if self.is_global() && ended.next.current != ended.previous.current {
             // What global has reached may be offered to the others.
@@ -242,8 +260,13 @@ impl Rounds {
             tracing::warn!("another writer was faster; this round counts for nothing");
             return Ok((SHORTEST_PAUSE, true));
         }
+        let plugins_due = plugins.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the round about the plugins could not be made");
+            Some(WHILE_FAILING)
+        });
         let until = ended.wake_at.map(|at| positive(at.duration_since(now)));
-        let wait = [until, again].into_iter().flatten().min().unwrap_or(self.longest_pause);
+        let wait =
+            [until, again, plugins_due].into_iter().flatten().min().unwrap_or(self.longest_pause);
         let unreachable = |o: &Outcome| {
             matches!(&o.result, StepResult::Blocked { reason, .. }
                 if *reason == StalledReason::ClusterUnreachable)
@@ -253,6 +276,30 @@ impl Rounds {
             (is_running && ended.plan.obstacle.is_some()) || ended.outcomes.iter().any(unreachable);
         Ok((wait, !failed))
     }
+}
+
+/// One round about the plugins of a cluster, and on the global one about the catalogue; gives the
+/// time until the next is due.
+async fn about_plugins(
+    round: ModulesRound<'_, Live, Helm, PluginCharts<'_>>,
+    store: &ReleaseStore,
+    shelf: &mut Shelf,
+) -> Result<Option<Duration>, CallError> {
+    let due = round.run().await?;
+    let due = due.map(|at| positive(at.duration_since(round.now)));
+    if round.cluster != GLOBAL {
+        return Ok(due);
+    }
+    let catalogue = catalogue(round.home).await?;
+    if catalogue.plugins.is_empty() && catalogue.configs.is_empty() {
+        return Ok(due);
+    }
+    let registry = registry_address(round.home).await;
+    let again = shelf.stock(round.home, store, registry, &catalogue).await?;
+    keep_catalogue(round.home, &catalogue).await?;
+    let registered = registered(round.home).await?;
+    lost(&round, &catalogue, &registered).await?;
+    Ok([due, again].into_iter().flatten().min())
 }
 
 fn positive(duration: SignedDuration) -> Duration {

@@ -125,7 +125,7 @@ enum Whom {
     Everyone,
     /// One cluster.
     Cluster(String),
-    /// A cluster, as it is registered: the global one asks all of them for their version.
+    /// A cluster, and the global one, which looks at all of them.
     Registered(String),
 }
 
@@ -143,7 +143,8 @@ impl Whom {
         }
         if is(&o::ModuleInfo::kind(&())) {
             let of = object.labels().get(CLUSTER_NAME_LABEL).cloned();
-            return of.map_or(Self::Everyone, Self::Cluster);
+            // The global one keeps the catalogue, which says where a plugin is installed.
+            return of.map_or(Self::Everyone, Self::Registered);
         }
         if is(&o::AppRelease::kind(&())) || is(&o::ResourcePatch::kind(&())) {
             return global();
@@ -223,11 +224,12 @@ impl Triggers {
             };
             tasks.push(tokio::spawn(follow(api, resource.kind, counts, tell, pulse)));
         };
+        let spec_only = [o::ClusterVersionShadow::kind(&()), o::ModulePlugin::kind(&())];
         for kind in served_kinds() {
             let status_is_ours = [o::AppRelease::kind(&()), o::ResourcePatch::kind(&())];
             let counts = if status_is_ours.contains(&kind.kind.as_str().into()) {
                 Counts::ButStatus
-            } else if kind.kind == o::ClusterVersionShadow::kind(&()) {
+            } else if spec_only.contains(&kind.kind.as_str().into()) {
                 Counts::Spec
             } else {
                 Counts::Every
@@ -451,7 +453,7 @@ mod tests {
             ("ClusterVersionShadow", "workload-a", None, one("workload-a")),
             ("ClusterModule", "workload-a", None, one("workload-a")),
             ("Cluster", "workload-a", None, Whom::Registered("workload-a".to_owned())),
-            ("ModuleInfo", "x", Some("workload-a"), one("workload-a")),
+            ("ModuleInfo", "x", Some("workload-a"), Whom::Registered("workload-a".to_owned())),
             ("ResourcePatch", "rp-1", None, one(GLOBAL)),
             ("ConfigMap", CVO_CONFIG, None, Whom::Everyone),
             ("ConfigMap", "kube-root-ca.crt", None, one(GLOBAL)),

@@ -172,7 +172,7 @@ fn adopt(snapshot: &Snapshot, version: &Version, base: Plan) -> Plan {
         .value()
         .into_iter()
         .flatten()
-        .filter(|(_, facts)| facts.status.release == version)
+        .filter(|(_, facts)| facts.spec.module_info.is_empty() && facts.status.release == version)
         .map(|(_, facts)| facts.status.release_image.as_str())
         .collect();
     images.sort_unstable();

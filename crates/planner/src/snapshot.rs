@@ -292,6 +292,12 @@ pub struct ModuleInfoFacts {
     pub phase: String,
     /// Its lifecycle; absent means Agnostic.
     pub lifecycle: Option<Lifecycle>,
+    /// status.version.
+    pub version: String,
+    /// The version whose risk was accepted; empty: none.
+    pub accepted_risk: String,
+    /// Whether its status is about what its spec says now.
+    pub is_observed: bool,
 }
 
 /// A ModuleConfig.
@@ -300,8 +306,16 @@ pub struct ModuleInfoFacts {
 pub struct ModuleConfigFacts {
     /// Its module.
     pub module: String,
+    /// The version of the module.
+    pub version: String,
+    /// Its lifecycle; absent means Agnostic.
+    pub lifecycle: Option<Lifecycle>,
     /// Minor lines or exact versions of the platform it is for.
     pub target_cluster_versions: Vec<String>,
+    /// Risk of an upgrade to it; empty: none.
+    pub risk: String,
+    /// Why it cannot be installed now; None: it can.
+    pub not_ready: Option<String>,
 }
 
 /// What a remedy begins with that is typed at the global cluster whichever cluster it is about.

@@ -1,10 +1,15 @@
 //! The stages of an upgrade: which operations there are, and how far each of them is.
 
+use crate::component_version::order;
 use crate::snapshot::{AppReleaseFacts, Snapshot};
 use api::objects::{Action, AppReleasePhase, Lifecycle, Operation, Phase, Stage};
-use api::release::{Component, REMOVAL_PRIORITY, REMOVAL_STAGE, Release};
+use api::release::{
+    Component, PLUGINS_PRIORITY, PLUGINS_STAGE, REMOVAL_PRIORITY, REMOVAL_STAGE, Release,
+};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+
+pub mod plugins;
 
 /// What is installed, by name of the AppRelease.
 pub type Installed = BTreeMap<String, AppReleaseFacts>;
@@ -28,6 +33,15 @@ pub fn build(snapshot: &Snapshot, release: &Release, installed: &Installed) -> V
         })
         .filter(|stage| !stage.operations.is_empty())
         .collect();
+    let plugins = plugins::operations(snapshot, &release.version);
+    if !plugins.is_empty() {
+        stages.push(Stage {
+            name: PLUGINS_STAGE.to_owned(),
+            priority: PLUGINS_PRIORITY,
+            operations: plugins,
+            ..Stage::default()
+        });
+    }
     let removals: Vec<Operation> = dropped(snapshot, release, installed)
         .map(|(name, facts)| Operation {
             name: name.clone(),
@@ -71,19 +85,6 @@ fn versions_of(facts: &AppReleaseFacts) -> impl Iterator<Item = &str> {
         .filter(|version| !version.is_empty())
 }
 
-/// The order of two versions of a component; None where they cannot be compared.
-fn order(a: &str, b: &str) -> Option<Ordering> {
-    if a == b {
-        return Some(Ordering::Equal);
-    }
-    let full = |text: &str| {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let missing = 2_usize.saturating_sub(text.matches('.').count());
-        format!("{text}{}", ".0".repeat(missing)).parse::<api::Version>().ok()
-    };
-    Some(full(a)?.cmp(&full(b)?))
-}
-
 fn operation(component: &Component, installed: Option<&AppReleaseFacts>) -> Operation {
     let current = installed.map(|f| f.status.version.clone()).unwrap_or_default();
     let action = match current.as_str() {
@@ -114,6 +115,7 @@ pub fn dropped<'a>(
         .collect();
     installed.iter().filter(move |(name, facts)| {
         facts.spec.lifecycle == Lifecycle::Core
+            && facts.spec.module_info.is_empty()
             && !facts.spec.release_image.is_empty()
             && !kept.contains(*name)
     })
@@ -138,6 +140,9 @@ pub fn is_finished(
     image: &str,
     installed: &Installed,
 ) -> bool {
+    if !operation.module_info.is_empty() {
+        return plugins::is_finished(snapshot, operation);
+    }
     match operation.action {
         Action::Remove => !installed.contains_key(&operation.name),
         Action::Install | Action::Upgrade | Action::Keep => {

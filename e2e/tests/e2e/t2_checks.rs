@@ -213,11 +213,19 @@ async fn modules(bench: &Bench) -> Result<()> {
     let failed = bench.failed_and_disabled(name, "ModuleInfoNotRunning").await?;
     ensure!(text(&failed, "/message").contains("logging"), "{failed}");
     bench.follow(&failed).await?;
-    let phase = serde_json::json!({ "phase": "Running" });
-    bench.set_status(&["moduleinfoes", "global-0123"], &phase).await?;
+    // As the controller of the platform before this product left it.
+    let status = serde_json::json!({
+        "phase": "Running", "version": "v4.2.0", "observedGeneration": null,
+    });
+    bench.set_status(&["moduleinfoes", "global-0123"], &status).await?;
     let failed = bench.failed_and_disabled(name, "AlignedPackageMissing").await?;
     ensure!(text(&failed, "/remedy").contains("violet push"), "{failed}");
     bench.apply(MODULE_CONFIG).await?;
+    let no_chart =
+        |cvsh: &Value| text(e2e::t2::check(cvsh, name), "/message").contains("it has no chart");
+    let limit = Duration::from_secs(30);
+    bench.cvsh_until("a package without charts to be named", limit, no_chart).await?;
+    bench.must("kubectl delete moduleinfo global-0123").await?;
     bench.check_becomes(name, "Passed", "AsExpected").await?;
     Ok(())
 }

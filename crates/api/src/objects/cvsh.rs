@@ -280,8 +280,11 @@ pub struct Stage {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// The component.
+    /// The component or plugin.
     pub name: String,
+    /// The ModuleInfo of the plugin; empty: it is a component of the release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub module_info: String,
     /// Install, Upgrade, Remove or Keep.
     pub action: Action,
     /// Version before.

@@ -363,6 +363,25 @@ pub struct Affinity {
     pub plugin_anti_affinity: Vec<String>,
 }
 
+/// Whether a label selector holds for labels; one of a form that is not known holds for none.
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let exact = selector.match_labels.iter().flatten();
+    let by_expression = selector.match_expressions.iter().flatten();
+    exact.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+        && by_expression.into_iter().all(|wanted| {
+            let value = labels.get(&wanted.key);
+            let listed = value.is_some_and(|v| wanted.values.iter().flatten().any(|w| w == v));
+            match wanted.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
 /// One AppRelease of a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -453,4 +472,7 @@ pub struct ModuleConfigStatus {
     /// Why it cannot.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// The generation of the spec that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 }

@@ -9,9 +9,12 @@ use tar::EntryType;
 
 use super::ContentError;
 use crate::archive::{Broken, Entries, is_plain};
+use crate::oci::{Descriptor, HELM_CHART_TYPE, HELM_CONFIG_TYPE, Manifest};
 
 /// Most bytes that the charts of a release unpack to, together.
 const UNPACKED_LIMIT: u64 = 256 * 1024 * 1024;
+/// Longest chart that stands alone, in bytes.
+pub(crate) const CHART_LIMIT: u64 = 16 * 1024 * 1024;
 /// Most entries of one chart.
 const ENTRY_LIMIT: usize = 16 * 1024;
 /// Where the charts are, below the release's folder.
@@ -60,6 +63,29 @@ pub(crate) fn check_all(files: &BTreeMap<String, Vec<u8>>) -> Result<(), Content
             .map_err(|source| ContentError::Chart { path: path.clone(), source })?;
     }
     Ok(())
+}
+
+/// Checks a chart that stands alone.
+pub(crate) fn check_one(bytes: &[u8]) -> Result<(), ChartError> {
+    check(bytes, UNPACKED_LIMIT).map(drop)
+}
+
+/// The layer of the artifact that is a Helm chart.
+pub(crate) fn layer_of(manifest: &Manifest) -> Result<&Descriptor, String> {
+    let (layers, config) = (manifest.layers.as_slice(), &manifest.config.media_type);
+    match layers {
+        _ if config != HELM_CONFIG_TYPE => {
+            Err(format!("it is no Helm chart but '{}'", api::text::line(config, 128)))
+        }
+        [layer] if layer.media_type != HELM_CHART_TYPE => {
+            Err(format!("its layer is of type '{}'", api::text::line(&layer.media_type, 128)))
+        }
+        [layer] if layer.size > CHART_LIMIT => {
+            Err(format!("it has {} bytes, {CHART_LIMIT} are allowed", layer.size))
+        }
+        [layer] => Ok(layer),
+        _ => Err(format!("it has {} layers instead of one", layers.len())),
+    }
 }
 
 /// Checks one chart that may unpack to `limit` bytes; gives what is left of them.

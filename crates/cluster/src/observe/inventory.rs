@@ -4,7 +4,8 @@ use super::{observed, typed_list};
 use crate::call::CallError;
 use crate::server::ApiServer;
 use api::names::{
-    CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE, RESOURCE_PATCH_FINALIZER,
+    ACCEPTED_RISK_ANNOTATION, CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE,
+    RESOURCE_PATCH_FINALIZER,
 };
 use api::objects::{self as o, Lifecycle};
 use planner::apply::PatchSpec;
@@ -107,6 +108,7 @@ pub async fn patch_specs<A: ApiServer>(server: &A, release: &str) -> Result<Patc
     Ok(found)
 }
 
+/// The ModuleInfos of a cluster, as far as its upgrade asks.
 pub(super) async fn module_infos<A: ApiServer>(
     server: &A,
     cluster: &str,
@@ -116,18 +118,26 @@ pub(super) async fn module_infos<A: ApiServer>(
     observed(all.map(|all| {
         let facts = all.into_iter().map(|info| {
             let label = |key: &str| info.metadata.labels.as_ref().and_then(|l| l.get(key).cloned());
+            let annotations = info.metadata.annotations.as_ref();
+            let status = info.status.unwrap_or_default();
             ModuleInfoFacts {
                 module: label(MODULE_NAME_LABEL).unwrap_or_default(),
                 lifecycle: label(LIFECYCLE_LABEL).and_then(|l| lifecycle(&l)),
                 name: info.metadata.name.clone().unwrap_or_default(),
-                phase: info.status.unwrap_or_default().phase,
+                phase: status.phase,
+                version: status.version,
+                accepted_risk: annotations
+                    .and_then(|a| a.get(ACCEPTED_RISK_ANNOTATION).cloned())
+                    .unwrap_or_default(),
+                is_observed: status.observed_generation == info.metadata.generation,
             }
         });
         facts.collect()
     }))
 }
 
-fn lifecycle(label: &str) -> Option<Lifecycle> {
+/// The lifecycle that a label names.
+pub(super) fn lifecycle(label: &str) -> Option<Lifecycle> {
     let all = [Lifecycle::Core, Lifecycle::Aligned, Lifecycle::Agnostic];
     all.into_iter().find(|l| l.as_str() == label)
 }
@@ -137,9 +147,22 @@ pub(super) async fn module_configs<A: ApiServer>(server: &A) -> Observed<Vec<Mod
     observed(all.map(|all| {
         let facts = all.into_iter().map(|config| {
             let labels = config.metadata.labels.unwrap_or_default();
+            let status = config.status.unwrap_or_default();
+            let judged = status.observed_generation;
+            // Who published it before this product came wrote none.
+            let is_observed = judged.is_none() || judged == config.metadata.generation;
+            let not_ready = match (status.ready_for_deploy && is_observed, status.message) {
+                (true, _) => None,
+                (false, why) if why.is_empty() => Some("it was not looked at yet".to_owned()),
+                (false, why) => Some(why),
+            };
             ModuleConfigFacts {
+                not_ready,
                 module: labels.get(MODULE_NAME_LABEL).cloned().unwrap_or_default(),
+                version: config.spec.version,
+                lifecycle: labels.get(LIFECYCLE_LABEL).and_then(|l| lifecycle(l)),
                 target_cluster_versions: config.spec.target_cluster_versions,
+                risk: config.spec.upgrade_risk_level,
             }
         });
         facts.collect()

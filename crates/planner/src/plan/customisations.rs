@@ -125,7 +125,9 @@ fn not_in_force(
     applied_again: &BTreeSet<String>,
 ) -> Vec<Step> {
     let keys: BTreeSet<String> = installed.iter().map(|(name, f)| key(name, f)).collect();
+    // Those of a plugin are brought into force with it.
     let held: BTreeSet<String> = changed(installed, patches)
+        .filter(|(_, facts)| facts.spec.module_info.is_empty())
         .filter(|(name, _)| !applied_again.contains(*name))
         .map(|(name, facts)| key(name, facts))
         .collect();

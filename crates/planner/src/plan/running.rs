@@ -131,6 +131,13 @@ fn work(snapshot: &Snapshot, release: &Release, installed: &Installed) -> Work {
         return Work { begins, ..Work::default() };
     }
     let steps = operations.into_iter().filter_map(|operation| {
+        if !operation.module_info.is_empty() {
+            return Some(Step::MoveModule {
+                name: operation.name.clone(),
+                module_info: operation.module_info.clone(),
+                version: operation.target_version.clone(),
+            });
+        }
         if operation.action == Action::Remove {
             // A component that is gone lists nothing: what it had is listed by those that stay.
             let allowed = release.components().flat_map(|(_, c)| c.prune.clone()).collect();
@@ -152,6 +159,7 @@ fn closing_steps(
 ) -> Vec<Step> {
     let prune: Vec<Step> = installed
         .iter()
+        .filter(|(_, facts)| facts.spec.module_info.is_empty())
         .filter(|(_, facts)| !facts.status.obsolete.is_empty())
         .map(|(name, _)| Step::Prune {
             name: name.clone(),

@@ -47,6 +47,25 @@ pub enum Step {
     /// What others changed of an installed component is looked for and recorded in its AppRelease
     /// (`drift`, `driftTime`); nothing is corrected.
     ReportDrift(Box<ApplyStep>),
+    /// A ModuleInfo gets the finalizer that keeps it until what it installed is gone.
+    HoldModule {
+        /// The ModuleInfo.
+        name: String,
+    },
+    /// A ModuleInfo of which nothing is left is let go.
+    ReleaseModule {
+        /// The ModuleInfo.
+        name: String,
+    },
+    /// A ModuleInfo asks for the version to which the upgrade of its cluster moves it.
+    MoveModule {
+        /// The plugin, as its operation is named.
+        name: String,
+        /// The ModuleInfo.
+        module_info: String,
+        /// The version.
+        version: String,
+    },
     /// The keys of the release, ClusterModule and ProductBase (in this order) show the target as
     /// complete.
     Finish {
@@ -87,6 +106,9 @@ impl Step {
             Self::Prune { name, .. }
             | Self::Remove { name, .. }
             | Self::ReleasePatch { name }
+            | Self::HoldModule { name }
+            | Self::ReleaseModule { name }
+            | Self::MoveModule { module_info: name, .. }
             | Self::ReportPatch { name, .. } => name,
             Self::BeginModule { .. } | Self::Finish { .. } => "",
         }

@@ -1,11 +1,14 @@
 //! ModuleInfoStable: every ModuleInfo of the cluster (label `cpaas.io/cluster-name`) is in phase
-//! Running and, for Aligned ones (label `cpaas.io/lifecycle-type`), there is a ModuleConfig of its
-//! module whose `targetClusterVersions` hold the target or its minor line.
+//! Running and, for Aligned and Core ones (label `cpaas.io/lifecycle-type`), there is a ModuleConfig
+//! of its module, not lower than what is installed, whose `targetClusterVersions` hold the target or
+//! its minor line. The one to which the upgrade moves it can be installed (`readyForDeploy`), and
+//! where it has an `upgradeRiskLevel`, that is accepted.
 
 use super::{Found, Inputs, Verdict};
+use crate::snapshot::ModuleInfoFacts;
+use crate::stages::plugins::{self, Move};
 use api::checks::CheckReason;
 use api::names::RUNNING;
-use api::objects::Lifecycle;
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let (no_infos, no_configs) = (Vec::new(), Vec::new());
@@ -33,27 +36,46 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
             ),
         ));
     }
-    let aligned: Vec<_> =
-        infos.iter().filter(|m| m.lifecycle == Some(Lifecycle::Aligned)).collect();
-    if aligned.is_empty() {
+    if infos.is_empty() {
         return Ok(Verdict::passed());
     }
     let configs = inputs.snapshot.module_configs.or_empty(&no_configs)?;
-    let (version, line) = (inputs.target.version.to_string(), inputs.target.version.minor_line());
-    let published = |module: &str| {
-        configs.iter().any(|c| {
-            c.module == module
-                && c.target_cluster_versions.iter().any(|v| *v == version || *v == line)
-        })
-    };
-    let missing: Vec<String> =
-        aligned.iter().filter(|m| !published(&m.module)).map(|m| m.module.clone()).collect();
-    if missing.is_empty() {
-        return Ok(Verdict::passed());
+    Ok(packages(inputs, &plugins::moves(infos, configs, &inputs.target.version)))
+}
+
+/// Whether the packages of what moves with the cluster are there.
+fn packages(inputs: &Inputs<'_>, moves: &[(&ModuleInfoFacts, Move<'_>)]) -> Verdict {
+    let missing: Vec<String> = moves
+        .iter()
+        .filter(|(_, to)| *to == Move::Missing)
+        .map(|(info, _)| info.module.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Verdict::failed(
+            CheckReason::AlignedPackageMissing,
+            format!("no package for {} of: {}", inputs.target.version, api::text::names(&missing)),
+            "push their packages for the target first: violet push <package>.tgz --target-catalog-source platform",
+        );
     }
-    Ok(Verdict::failed(
-        CheckReason::AlignedPackageMissing,
-        format!("no package for {version} of: {}", api::text::names(&missing)),
-        "push their packages for the target first: violet push <package>.tgz --target-catalog-source platform",
-    ))
+    for (info, to) in moves {
+        let Move::To(config) = to else { continue };
+        if let Some(why) = &config.not_ready {
+            return Verdict::failed(
+                CheckReason::AlignedPackageMissing,
+                format!("{} {} cannot be installed: {why}", config.module, config.version),
+                "push its package again: violet push <package>.tgz --target-catalog-source platform",
+            );
+        }
+        if !config.risk.is_empty() && info.accepted_risk != config.version {
+            return Verdict::failed(
+                CheckReason::PluginRiskNotAccepted,
+                format!(
+                    "{} moves to {} with the risk {}",
+                    info.module, config.version, config.risk
+                ),
+                crate::modules::accept(&info.name, &config.version),
+            );
+        }
+    }
+    Verdict::passed()
 }

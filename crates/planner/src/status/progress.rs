@@ -23,7 +23,7 @@ pub(super) fn update(
     let release = snapshot.desired_release.value();
     for operation in next.stages.iter_mut().flat_map(|s| &mut s.operations) {
         let is_step = plan.steps.iter().any(|s| is_step_of(s, operation));
-        let outcome = outcomes.iter().find(|o| is_step && o.subject == operation.name);
+        let outcome = outcomes.iter().find(|o| is_step && o.subject == subject(operation));
         let outcome = outcome.map(|o| &o.result);
         let shown =
             release.is_some_and(|r| stages::is_finished(snapshot, operation, r, &image, installed));
@@ -45,9 +45,24 @@ pub(super) fn update(
     }
 }
 
+/// By what the outcome of an operation's step is told.
+fn subject(operation: &Operation) -> &str {
+    match operation.module_info.as_str() {
+        "" => &operation.name,
+        info => info,
+    }
+}
+
 /// Whether a step does what an operation is about.
 fn is_step_of(step: &Step, operation: &Operation) -> bool {
-    matches!(step, Step::Apply(_) | Step::Remove { .. }) && step.subject() == operation.name
+    match step {
+        // A plugin may have the name of a component.
+        Step::MoveModule { module_info, .. } => *module_info == operation.module_info,
+        Step::Apply(_) | Step::Remove { .. } => {
+            operation.module_info.is_empty() && step.subject() == operation.name
+        }
+        _ => false,
+    }
 }
 
 /// Where a person cleared what had held an operation up for long, its time begins anew: it could

@@ -26,7 +26,12 @@ fn moves(snapshot: &Snapshot, steps: &[Step]) -> Vec<String> {
         | Step::Prune { .. }
         | Step::Finish { .. }
         | Step::BeginModule { .. } => true,
-        Step::ReleasePatch { .. } | Step::ReportPatch { .. } | Step::ReportDrift(_) => false,
+        Step::MoveModule { .. } => true,
+        Step::ReleasePatch { .. }
+        | Step::ReportPatch { .. }
+        | Step::HoldModule { .. }
+        | Step::ReleaseModule { .. }
+        | Step::ReportDrift(_) => false,
     });
     moved.map(|step| format!("{step:?}")).collect()
 }

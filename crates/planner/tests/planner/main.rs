@@ -6,6 +6,8 @@
 mod checks;
 mod in_hand;
 mod invariants;
+mod modules;
+mod plugins;
 mod properties;
 mod recorded;
 mod regressions;

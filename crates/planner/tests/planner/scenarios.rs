@@ -173,6 +173,9 @@ fn said(step: &Step) -> String {
         Step::ReleasePatch { name } => format!("ReleasePatch {name}"),
         Step::ReportPatch { name, message } => format!("ReportPatch {name}: {message}"),
         Step::ReportDrift(s) => format!("ReportDrift {}", s.component.name),
+        Step::HoldModule { name } => format!("HoldModule {name}"),
+        Step::ReleaseModule { name } => format!("ReleaseModule {name}"),
+        Step::MoveModule { name, version, .. } => format!("MoveModule {name} {version}"),
         Step::Finish { version, .. } => format!("Finish {version}"),
     }
 }

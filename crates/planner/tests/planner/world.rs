@@ -244,6 +244,15 @@ impl World {
                 }
             }
             Step::ReportPatch { .. } => {}
+            Step::HoldModule { name } | Step::ReleaseModule { name } => {
+                panic!("a round about a cluster does not touch ModuleInfo {name}")
+            }
+            Step::MoveModule { module_info, version, .. } => {
+                let Observed::Value(infos) = &mut self.snapshot.module_infos else { panic!() };
+                let info = infos.iter_mut().find(|info| info.name == *module_info).unwrap();
+                info.version.clone_from(version);
+                info.is_observed = true;
+            }
             Step::ReportDrift(step) => {
                 // Where nothing drifted, nothing is written.
                 assert!(all.contains_key(&step.component.name));

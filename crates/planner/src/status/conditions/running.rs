@@ -141,6 +141,9 @@ fn done_by(step: &Step) -> String {
         Step::ReleasePatch { name } => format!("ResourcePatch {name} is let go"),
         Step::ReportPatch { name, .. } => format!("ResourcePatch {name} is reported"),
         Step::ReportDrift(apply) => format!("edits of {} are looked for", apply.component.name),
+        Step::HoldModule { name } => format!("ModuleInfo {name} is held"),
+        Step::ReleaseModule { name } => format!("ModuleInfo {name} is let go"),
+        Step::MoveModule { name, version, .. } => format!("plugin {name} moves to {version}"),
         Step::Finish { .. } => "the platform is marked as complete".to_owned(),
     }
 }

@@ -1,0 +1,165 @@
+//! The order of one round about the plugins of a cluster: observe, plan, execute, and the status of
+//! each ModuleInfo that changed. On the global cluster also what the catalogue says. Knows nothing
+//! of timers, Leases or registries.
+
+use crate::call::CallError;
+use crate::execute::{Contents, Executor};
+use crate::observe::{self, Catalogue};
+use crate::render::Renderer;
+use crate::round::{ROUND_LIMIT, execute_all};
+use crate::server::{ApiServer, PatchBody};
+use api::names::GLOBAL;
+use api::objects::{
+    ModuleConfig, ModuleConfigStatus, ModuleInfo, ModulePlugin, ObjectRef, object_ref,
+};
+use jiff::Timestamp;
+use planner::modules::{self, ConfigFacts, InfoFacts, World};
+use planner::{Outcome, Step};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tokio::time::Instant;
+
+/// What a round about plugins is made with.
+pub struct ModulesRound<'a, A, R, C> {
+    /// The global cluster, where ModuleInfos and the catalogue are.
+    pub home: &'a A,
+    /// The cluster that the round is about; for the global cluster itself, the same.
+    pub server: &'a A,
+    /// Renders charts.
+    pub renderer: &'a R,
+    /// Gives the charts of plugins.
+    pub charts: &'a C,
+    /// Name of the cluster.
+    pub cluster: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
+    /// Makes the round; gives the time at which the next is due if nothing changes before.
+    ///
+    /// # Errors
+    /// When ModuleInfos cannot be read or their statuses not be written.
+    pub async fn run(&self) -> Result<Option<Timestamp>, CallError> {
+        let deadline = Instant::now() + ROUND_LIMIT;
+        let found = observe::world(self.home, self.server, self.cluster, self.now).await?;
+        let Some(world) = found else { return Ok(None) };
+        self.about(&world, deadline).await
+    }
+
+    async fn about(&self, world: &World, until: Instant) -> Result<Option<Timestamp>, CallError> {
+        let plans = modules::plan(world);
+        let steps: Vec<Step> = plans.iter().flat_map(|plan| plan.steps.clone()).collect();
+        let executor = Executor {
+            home: self.home,
+            server: self.server,
+            renderer: self.renderer,
+            contents: self.charts,
+            cluster: &world.cluster,
+            now: self.now,
+        };
+        let outcomes = execute_all(&executor, &steps, until).await;
+        let mut failed = None;
+        for (info, plan) in world.infos.iter().zip(&plans) {
+            let own: Vec<Outcome> = outcomes
+                .iter()
+                .filter(|o| plan.steps.iter().any(|step| step.subject() == o.subject))
+                .cloned()
+                .collect();
+            let next = modules::status(world, info, plan, &own);
+            // What one ModuleInfo meets holds up none of the others.
+            if next != info.status
+                && let Err(error) = write(self.home, &info_ref(info), &info.status, &next).await
+            {
+                failed = Some(error);
+            }
+        }
+        failed.map_or_else(|| Ok(modules::due(world, &plans)), Err)
+    }
+}
+
+/// Plugins that are asked for on clusters that are not registered: nobody else says so of them.
+///
+/// # Errors
+/// When the ModuleInfos cannot be read or their statuses not be written.
+pub async fn lost<A: ApiServer, R: Renderer, C: Contents>(
+    round: &ModulesRound<'_, A, R, C>,
+    catalogue: &Catalogue,
+    registered: &BTreeSet<String>,
+) -> Result<(), CallError> {
+    let named = catalogue.installed.iter().map(|one| one.cluster.as_str());
+    let unknown: BTreeSet<&str> =
+        named.filter(|name| *name != GLOBAL && !registered.contains(*name)).collect();
+    for cluster in unknown {
+        ModulesRound { cluster, ..*round }.run().await?;
+    }
+    Ok(())
+}
+
+/// Says of a published version whether it can be installed.
+///
+/// # Errors
+/// When that cannot be written.
+pub async fn judge_version<A: ApiServer>(
+    home: &A,
+    config: &ConfigFacts,
+    verdict: Result<(), String>,
+) -> Result<(), CallError> {
+    let message = verdict.err().unwrap_or_default();
+    let next = ModuleConfigStatus {
+        ready_for_deploy: message.is_empty(),
+        message,
+        observed_generation: config.generation,
+    };
+    if config.is_observed && config.ready == next.ready_for_deploy && config.message == next.message
+    {
+        return Ok(());
+    }
+    let before = ModuleConfigStatus { message: config.message.clone(), ..next.clone() };
+    write(home, &object_ref::<ModuleConfig>("", &config.name), &before, &next).await
+}
+
+/// Brings the status of each plugin of the catalogue up to date.
+///
+/// # Errors
+/// When one cannot be written.
+pub async fn keep_catalogue<A: ApiServer>(
+    home: &A,
+    catalogue: &Catalogue,
+) -> Result<(), CallError> {
+    for plugin in &catalogue.plugins {
+        let name = plugin.metadata.name.as_deref().unwrap_or_default();
+        let next = modules::catalogue(name, &catalogue.configs, &catalogue.installed);
+        let before = plugin.status.clone().unwrap_or_default();
+        if before != next {
+            write(home, &object_ref::<ModulePlugin>("", name), &before, &next).await?;
+        }
+    }
+    Ok(())
+}
+
+fn info_ref(info: &InfoFacts) -> ObjectRef {
+    object_ref::<ModuleInfo>("", &info.name)
+}
+
+/// Writes a status; what it leaves out and the one before had is taken away. An object that is gone
+/// meanwhile needs none.
+async fn write<A: ApiServer>(
+    home: &A,
+    object: &ObjectRef,
+    before: &impl Serialize,
+    next: &impl Serialize,
+) -> Result<(), CallError> {
+    let (before, mut next) = (json!(before), json!(next));
+    if let (Some(before), Some(next)) = (before.as_object(), next.as_object_mut()) {
+        for key in before.keys() {
+            next.entry(key.clone()).or_insert(Value::Null);
+        }
+    }
+    let body = PatchBody::Merge(json!({ "status": next }));
+    match home.patch(object, Some("status"), &body).await {
+        Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,89 @@
+//! What a plugin comes to on a cluster: its AppReleases with their charts and values.
+
+use super::world::{ConfigFacts, InfoFacts, World};
+use crate::plan::ApplyStep;
+use api::names::PLUGIN_NAMESPACE;
+use api::objects::{ChartVersion, PluginRelease};
+use api::plugin_values;
+use api::release::{ClusterSelection, Component, DEFAULT_TIMEOUT_S};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// The AppReleases of a version of a plugin with the settings of a ModuleInfo.
+///
+/// # Errors
+/// Says what is wrong with the settings, each in a sentence.
+pub(super) fn components(
+    world: &World,
+    info: &InfoFacts,
+    config: &ConfigFacts,
+) -> Result<Vec<ApplyStep>, Vec<String>> {
+    let settings = plugin_values::effective(&config.spec.config, &info.spec.config);
+    let problems = plugin_values::check(&config.spec.deploy_descriptors, &settings);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let registry = world.registry.value().map_or("", String::as_str);
+    let of = |release| component(registry, info, config, &settings, release);
+    config.spec.app_releases.iter().map(of).collect::<Result<_, _>>().map_err(|why| vec![why])
+}
+
+fn component(
+    registry: &str,
+    info: &InfoFacts,
+    config: &ConfigFacts,
+    settings: &Map<String, Value>,
+    release: &PluginRelease,
+) -> Result<ApplyStep, String> {
+    let [chart] = release.chart_versions.as_slice() else {
+        let charts = release.chart_versions.len();
+        return Err(format!("AppRelease {} has {charts} charts instead of one", release.name));
+    };
+    let values = values(config, info, settings, chart)?;
+    let (spec, lifecycle) = (&config.spec, config.lifecycle.0);
+    let timeout = u32::try_from(spec.transit_timeout).ok().filter(|seconds| *seconds > 0);
+    Ok(ApplyStep {
+        component: Component {
+            name: release.name.clone(),
+            version: spec.version.clone(),
+            lifecycle,
+            clusters: ClusterSelection::All,
+            chart: Some(format!("{}-{}.tgz", chart.name, chart.version)),
+            manifests: None,
+            namespace: match release.namespace.as_str() {
+                "" => PLUGIN_NAMESPACE.to_owned(),
+                namespace => namespace.to_owned(),
+            },
+            values,
+            timeout_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_S),
+            prune: BTreeSet::new(),
+        },
+        release: spec.version.clone(),
+        image: format!("{registry}/{}@{}", chart.name, chart.digest),
+        images: spec.images.clone(),
+        predecessors: BTreeSet::new(),
+        module_info: info.name.clone(),
+    })
+}
+
+/// The values of a chart: by its template from the settings, and what is laid over them.
+fn values(
+    config: &ConfigFacts,
+    info: &InfoFacts,
+    settings: &Map<String, Value>,
+    chart: &ChartVersion,
+) -> Result<Map<String, Value>, String> {
+    let values = match config.spec.values_templates.get(&chart.name) {
+        None => Map::new(),
+        Some(template) => match plugin_values::values(template, settings)? {
+            Value::Object(values) => values,
+            Value::Null => Map::new(),
+            _ => return Err(format!("the values of chart {} are no map", chart.name)),
+        },
+    };
+    match info.spec.values_override.get(&chart.name) {
+        None => Ok(values),
+        Some(Value::Object(over)) => Ok(plugin_values::effective(&values, over)),
+        Some(_) => Err(format!("spec.valuesOverride of chart {} is no map", chart.name)),
+    }
+}

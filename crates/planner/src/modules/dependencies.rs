@@ -1,0 +1,116 @@
+//! What plugins of one cluster need of each other.
+
+use super::world::{ConfigFacts, InfoFacts, World};
+use crate::component_version::parse;
+use api::VersionRange;
+use api::names::RUNNING;
+use api::objects::Dependency;
+use api::remedy::message;
+
+/// Most plugins that are followed from one to the next.
+const DEPTH_LIMIT: usize = 64;
+
+/// What a plugin needs and the cluster does not have, and what of the cluster needs another version
+/// of it.
+pub(super) fn unmet(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<String> {
+    if let Some(cycle) = cycle(world, config) {
+        let cause = format!("its dependencies form a cycle: {}", cycle.join(" -> "));
+        return vec![message(&cause, "ask the publisher of these plugins for other packages")];
+    }
+    let needs = config.spec.dependencies.iter();
+    let mut found: Vec<String> =
+        needs.filter_map(|needed| missing(world, config, needed)).collect();
+    found.extend(dependents(world, info).filter_map(|(other, theirs)| {
+        let needs = needs_of(theirs, &info.module)?;
+        (!matches(needs, &config.spec.version)).then(|| {
+            let cause = format!("{} {} {}", other.module, theirs.spec.version, needed(needs));
+            message(&cause, &format!("upgrade or remove {} first", other.module))
+        })
+    }));
+    found
+}
+
+/// The plugins of the cluster that need this one, with their installed version.
+pub(super) fn dependents<'a>(
+    world: &'a World,
+    info: &'a InfoFacts,
+) -> impl Iterator<Item = (&'a InfoFacts, &'a ConfigFacts)> {
+    let others = world.infos.iter().filter(|other| other.name != info.name && other.held);
+    others.filter_map(|other| {
+        let version = match other.status.version.as_str() {
+            "" => &other.spec.version,
+            installed => installed,
+        };
+        let config = world.config(&other.module, version)?;
+        needs_of(config, &info.module).map(|_| (other, config))
+    })
+}
+
+fn needs_of<'a>(config: &'a ConfigFacts, module: &str) -> Option<&'a Dependency> {
+    config.spec.dependencies.iter().find(|needed| needed.module_name == module)
+}
+
+fn missing(world: &World, config: &ConfigFacts, wanted: &Dependency) -> Option<String> {
+    let name = &wanted.module_name;
+    let found = world.info_of(name).filter(|info| !info.deleting);
+    let state = match found {
+        None => format!("which is not installed on {}", world.cluster),
+        Some(info) if info.status.phase != RUNNING => {
+            let phase = &info.status.phase;
+            format!("which is {}", if phase.is_empty() { "not begun" } else { phase })
+        }
+        Some(info) if !matches(wanted, &info.status.version) => {
+            format!("and {} is installed", info.status.version)
+        }
+        Some(_) => return None,
+    };
+    let cause = format!("{} {} {}, {state}", config.module, config.spec.version, needed(wanted));
+    let remedy = match found {
+        Some(info) => format!("look: kubectl get moduleinfo {} -o yaml", info.name),
+        None => format!("install {name} on {} first", world.cluster),
+    };
+    Some(message(&cause, &remedy))
+}
+
+fn needed(wanted: &Dependency) -> String {
+    let ranges = wanted.versions_match.join(" or ");
+    format!("needs {} {ranges}", wanted.module_name).trim_end().to_owned()
+}
+
+/// Whether one of the ranges holds; what is no range holds for nothing.
+fn matches(wanted: &Dependency, version: &str) -> bool {
+    let Some(version) = parse(version) else { return wanted.versions_match.is_empty() };
+    let holds = |range: &String| range.parse::<VersionRange>().is_ok_and(|r| r.contains(&version));
+    wanted.versions_match.is_empty() || wanted.versions_match.iter().any(holds)
+}
+
+/// The plugins by which one needs itself; None: it does not.
+fn cycle(world: &World, config: &ConfigFacts) -> Option<Vec<String>> {
+    let mut path = vec![config.module.clone()];
+    closes(world, config, &mut path).then_some(path)
+}
+
+fn closes(world: &World, config: &ConfigFacts, path: &mut Vec<String>) -> bool {
+    if path.len() > DEPTH_LIMIT {
+        return false;
+    }
+    for needed in &config.spec.dependencies {
+        let module = &needed.module_name;
+        let is_first = path.first() == Some(module);
+        if !is_first && path.contains(module) {
+            continue;
+        }
+        path.push(module.clone());
+        if is_first || next(world, module).is_some_and(|config| closes(world, config, path)) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}
+
+/// The version of a plugin that the cluster has or asks for, else any of the catalogue.
+fn next<'a>(world: &'a World, module: &'a str) -> Option<&'a ConfigFacts> {
+    let asked = world.info_of(module).and_then(|info| world.config(module, &info.spec.version));
+    asked.or_else(|| world.versions_of(module).next())
+}

@@ -1,0 +1,92 @@
+//! The removal of a plugin: why it is refused, and what is done.
+
+use super::blocks::upgrade_of;
+use super::world::{ConfigFacts, InfoFacts, World};
+use super::{ModulePlan, Situation, dependencies};
+use crate::plan::Step;
+use api::Lifecycle;
+use api::remedy::message;
+use std::collections::BTreeSet;
+
+/// What is done about a ModuleInfo that is being deleted.
+pub(super) fn plan(world: &World, info: &InfoFacts) -> ModulePlan {
+    let parts: Vec<&String> = world.parts_of(info).map(|(name, _)| name).collect();
+    if parts.is_empty() {
+        return let_go(info);
+    }
+    // What was begun goes on: half of a plugin is of no use to anybody.
+    let is_begun = info.status.phase == api::objects::ModulePhase::Deleting.as_str();
+    match refusals(world, info) {
+        Ok(reasons) if reasons.is_empty() || is_begun => {}
+        Ok(reasons) => return of(info, Situation::RemovalPrevented(reasons)),
+        Err(error) => return of(info, Situation::Unknown(error)),
+    }
+    // Intent first: the round that begins it says so, the next one does it.
+    let steps = parts.into_iter().filter(|_| is_begun);
+    let steps = steps.map(|name| Step::Remove { name: name.clone(), allowed: BTreeSet::new() });
+    ModulePlan { steps: steps.collect(), ..of(info, Situation::Removing) }
+}
+
+/// Its cluster is gone, and what it had there with it.
+pub(super) fn of_lost_cluster(info: &InfoFacts) -> ModulePlan {
+    let_go(info)
+}
+
+fn let_go(info: &InfoFacts) -> ModulePlan {
+    let step = info.held.then(|| Step::ReleaseModule { name: info.name.clone() });
+    ModulePlan { steps: step.into_iter().collect(), ..of(info, Situation::Removing) }
+}
+
+fn of(info: &InfoFacts, situation: Situation) -> ModulePlan {
+    ModulePlan {
+        info: info.name.clone(),
+        situation,
+        available: None,
+        steps: Vec::new(),
+        wanted: Vec::new(),
+    }
+}
+
+/// Why it must stay.
+fn refusals(world: &World, info: &InfoFacts) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    if let Some(config) = installed(world, info) {
+        found.extend(core(world, info, config));
+        found.extend(not_deleteable(info, config));
+    }
+    for (other, _) in dependencies::dependents(world, info).filter(|(other, _)| !other.deleting) {
+        let cause = format!("{} needs {}", other.module, info.module);
+        found.push(message(&cause, &format!("kubectl delete moduleinfo {}", other.name)));
+    }
+    let none = Vec::new();
+    let standing = world.standing.get(&info.name).map(|found| found.or_empty(&none));
+    let standing = standing.transpose()?.unwrap_or(&none);
+    if !standing.is_empty() {
+        let cause = format!("it must stay while these are there: {}", api::text::names(standing));
+        found.push(message(&cause, &format!("on cluster {}: delete them first", world.cluster)));
+    }
+    Ok(found)
+}
+
+fn installed<'a>(world: &'a World, info: &InfoFacts) -> Option<&'a ConfigFacts> {
+    let at = [&info.status.version, &info.status.transit_version, &info.spec.version];
+    let version = at.into_iter().find(|version| !version.is_empty())?;
+    world.config(&info.module, version)
+}
+
+fn core(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
+    (config.lifecycle.0 == Lifecycle::Core).then(|| {
+        let cause = format!("{} is a Core plugin and goes with its cluster only", info.module);
+        message(&cause, &upgrade_of(&world.cluster))
+    })
+}
+
+fn not_deleteable(info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
+    (!config.spec.deleteable).then(|| {
+        let why = match config.spec.delete_block_description_en.as_str() {
+            "" => String::new(),
+            why => format!(": {why}"),
+        };
+        format!("{} cannot be removed{why}", info.module)
+    })
+}

@@ -1,0 +1,123 @@
+//! Plugins in the upgrade of their cluster: which of them move, when, and what holds it.
+
+use crate::world::World;
+use api::conditions::{ConditionType, find};
+use api::release::{PLUGINS_PRIORITY, PLUGINS_STAGE};
+use api::{CheckName, CheckState, StalledReason};
+use planner::{Situation, Step, StepResult};
+
+const PLUGINS: &str = "{moduleInfos: {Value: [\
+    {name: m-logs, module: logs, phase: Running, lifecycle: Aligned, version: 1.0.0, isObserved: true},\
+    {name: m-base, module: base, phase: Running, lifecycle: Core, version: 4.2.0, isObserved: true},\
+    {name: m-both, module: both, phase: Running, lifecycle: Aligned, version: 1.5.0, isObserved: true},\
+    {name: m-shop, module: shop, phase: Running, version: 1.0.0, isObserved: true}]}, \
+    moduleConfigs: {Value: [\
+    {module: logs, version: 1.0.0, targetClusterVersions: ['4.2']},\
+    {module: logs, version: 2.0.0, targetClusterVersions: ['4.3']},\
+    {module: logs, version: 2.1.0, targetClusterVersions: [4.3.0]},\
+    {module: logs, version: 3.0.0, targetClusterVersions: ['4.4']},\
+    {module: base, version: 4.3.0, targetClusterVersions: ['4.3']},\
+    {module: both, version: 1.5.0, targetClusterVersions: ['4.2', '4.3']},\
+    {module: both, version: 1.6.0, targetClusterVersions: ['4.3']},\
+    {module: shop, version: 2.0.0, targetClusterVersions: ['4.3']}]}}";
+
+/// The plugins that an upgrade to 4.3.0 moves, with what was applied before and after.
+fn moved(world: &mut World) -> (Vec<String>, bool) {
+    let (mut moves, mut applied_after) = (Vec::new(), false);
+    for _ in 0..60 {
+        let round = world.done_round();
+        for step in &round.plan.steps {
+            match step {
+                Step::MoveModule { name, version, .. } => moves.push(format!("{name} {version}")),
+                Step::Apply(_) => applied_after |= !moves.is_empty(),
+                _ => {}
+            }
+        }
+        if round.plan.situation == Situation::Complete {
+            return (moves, applied_after);
+        }
+    }
+    panic!("the upgrade does not come to its end: {:#?}", world.status());
+}
+
+#[test]
+fn aligned_and_core_plugins_move_after_core_and_agnostic_ones_never() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    let (moves, applied_after) = moved(&mut world);
+    assert_eq!(moves, ["logs 2.1.0", "base 4.3.0"]);
+    assert!(!applied_after, "every component of the release comes before");
+    let status = world.status();
+    let stage = status.stages.iter().find(|stage| stage.name == PLUGINS_STAGE).unwrap();
+    assert_eq!(stage.priority, PLUGINS_PRIORITY);
+    let names: Vec<_> = stage.operations.iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(names, ["logs", "base"], "what is meant for both lines stays as it is");
+}
+
+#[test]
+fn a_plugin_that_cannot_go_on_stalls_the_upgrade_with_what_it_says() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    let blocked = |step: &Step| match step {
+        Step::MoveModule { module_info, .. } if module_info == "m-logs" => StepResult::Blocked {
+            reason: StalledReason::PluginFailed,
+            message: "Pending: logs 2.1.0 needs shop >=2.0.0, and 1.0.0 is installed".into(),
+            remedy: "look: kubectl get moduleinfo m-shop -o yaml".into(),
+        },
+        _ => StepResult::Done,
+    };
+    for _ in 0..60 {
+        world.round(blocked);
+    }
+    let status = world.status();
+    let stalled = find(&status.conditions, ConditionType::Stalled).unwrap();
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "PluginFailed"));
+    let (cause, remedy) = api::remedy::split(&stalled.message);
+    assert!(cause.contains("logs 2.1.0 needs shop"), "{cause}");
+    assert_eq!(remedy, "look: kubectl get moduleinfo m-shop -o yaml");
+    moved(&mut world);
+}
+
+#[test]
+fn a_plugin_that_is_removed_meanwhile_holds_nothing() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    for _ in 0..60 {
+        world.round(|step| match step {
+            Step::MoveModule { .. } => StepResult::Waiting("Upgrading".into()),
+            _ => StepResult::Done,
+        });
+    }
+    assert_eq!(world.done_round().plan.situation, Situation::Running);
+    world.edit(&serde_json::json!({ "moduleInfos": { "Value": [] } }));
+    moved(&mut world);
+}
+
+#[test]
+fn a_missing_package_and_a_risk_are_said_before_anything_begins() {
+    let check = |edit: &str| {
+        let mut world = World::new().edited(PLUGINS).edited(edit);
+        let round = world.done_round();
+        let checks = round.plan.preflight.unwrap().checks;
+        let found = checks.into_iter().find(|c| c.name == CheckName::ModuleInfoStable.as_str());
+        let found = found.unwrap();
+        (found.state, found.reason, found.remedy)
+    };
+    assert_eq!(check("{}").0, CheckState::Passed);
+    let lower = "{moduleConfigs: {Value: [\
+        {module: logs, version: 0.9.0, targetClusterVersions: ['4.3']},\
+        {module: base, version: 4.3.0, targetClusterVersions: ['4.3']},\
+        {module: both, version: 1.5.0, targetClusterVersions: ['4.3']}]}}";
+    let (state, reason, _) = check(lower);
+    assert_eq!((state, reason.as_str()), (CheckState::Failed, "AlignedPackageMissing"));
+    let unready = "{moduleConfigs: {Value: [\
+        {module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], notReady: no chart},\
+        {module: base, version: 4.3.0, targetClusterVersions: ['4.3']},\
+        {module: both, version: 1.5.0, targetClusterVersions: ['4.3']}]}}";
+    let (state, reason, _) = check(unready);
+    assert_eq!((state, reason.as_str()), (CheckState::Failed, "AlignedPackageMissing"));
+    let risky = "{moduleConfigs: {Value: [\
+        {module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], risk: High},\
+        {module: base, version: 4.3.0, targetClusterVersions: ['4.3']},\
+        {module: both, version: 1.5.0, targetClusterVersions: ['4.3']}]}}";
+    let (state, reason, remedy) = check(risky);
+    assert_eq!((state, reason.as_str()), (CheckState::Failed, "PluginRiskNotAccepted"));
+    assert!(remedy.contains("kubectl annotate moduleinfo m-logs"), "{remedy}");
+}
