@@ -136,8 +136,13 @@ impl Bench {
             layout.signatures(&image, signatures)?;
         }
         layout.finish()?;
-        let layout = Layout::open(&images)?;
-        let digest = image.digest.to_string();
+        self.push_layout(&images).await?;
+        Ok(Published { digest: image.digest.to_string() })
+    }
+
+    /// Sends everything of a layout to the registry.
+    pub(super) async fn push_layout(&self, folder: &Path) -> Result<()> {
+        let layout = Layout::open(folder)?;
         let mut settings = Settings::new(self.registry.address());
         settings.ca = Some(std::fs::read(self.registry.authority())?);
         let push = &self.registry.credentials().push;
@@ -146,6 +151,6 @@ impl Bench {
         let registry = Registry::new(settings)?;
         let report = sync(Plan::of_layout(&layout), &registry, PARALLEL, Arc::new(Quiet)).await?;
         ensure!(report.failed.is_empty(), "{:?}", report.failed);
-        Ok(Published { digest })
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ mod t2_entries;
 mod t2_errors;
 mod t2_invariants;
 mod t2_leader;
+mod t2_plugins;
 mod t2_signature;
 mod t2_stalls;
 mod t2_unknown;

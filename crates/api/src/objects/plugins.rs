@@ -278,7 +278,8 @@ pub struct ModuleConfigSpec {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "open_object")]
     pub config: Map<String, Value>,
-    /// Values of a chart as YAML, by name of the chart; `<< .MiConfig.path >>` stands for a setting.
+    /// Values of a chart as YAML, by name of the chart; `<< .MiConfig.path >>` stands for a
+    /// setting.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values_templates: BTreeMap<String, String>,
     /// The form of its settings.
@@ -295,7 +296,8 @@ pub struct ModuleConfigSpec {
     pub supported_upgrade_versions: String,
     /// Whether no upgrade may leave this version out.
     pub must_upgrade: bool,
-    /// What an upgrade to it puts at risk (`High`, `Medium`); it has to be accepted. Empty: nothing.
+    /// What an upgrade to it puts at risk (`High`, `Medium`), which has to be accepted; empty:
+    /// nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upgrade_risk_level: String,
     /// What there is to know of the risk.

@@ -13,7 +13,7 @@ const PREFIX: &str = "urn:alm:descriptor:com.tectonic.ui:";
 /// Begins a choice that a field offers.
 const SELECT: &str = "select:";
 /// Most descriptors of one form.
-pub const DESCRIPTOR_LIMIT: usize = 1024;
+pub(super) const DESCRIPTOR_LIMIT: usize = 1024;
 /// Longest value that is shown, in bytes.
 const SHOWN: usize = 64;
 

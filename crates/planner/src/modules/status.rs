@@ -4,6 +4,7 @@ use super::{InfoFacts, ModulePlan, Situation, World};
 use crate::api_time;
 use crate::plan::{ApplyStep, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, Step, UNKNOWN_INTERVAL_S};
 use crate::status::{Outcome, StepResult};
+use api::StalledReason;
 use api::conditions::ConditionStatus::{False, True, Unknown};
 use api::conditions::{ConditionStatus, ConditionType, ModuleReason as R, set_named};
 use api::objects::{
@@ -115,7 +116,8 @@ fn said(
             Said::new(before, ready, R::RemovalPrevented, message)
         }
         Situation::Removing => {
-            let waits = outcomes.iter().find_map(|o| waits(o).map(|(_, text)| text));
+            let waits =
+                outcomes.iter().find_map(|o| waits(o, &world.cluster).map(|(_, text)| text));
             let message = waits.unwrap_or_default();
             Said::new(ModulePhase::Deleting, False, R::Deleting, &message)
         }
@@ -158,7 +160,9 @@ fn under_way(
     let passed_s = world.now.duration_since(began.0).as_secs();
     let limit_s = plan.wanted.iter().map(|step| step.component.timeout_seconds).max();
     let limit_s = i64::from(limit_s.unwrap_or(DEFAULT_TIMEOUT_S));
-    let Some((outcome, (blocked, text))) = open.iter().find_map(|o| Some((o, waits(o)?))) else {
+    let Some((outcome, (blocked, text))) =
+        open.iter().find_map(|o| Some((o, waits(o, &world.cluster)?)))
+    else {
         return moving(info, "");
     };
     let message = format!("{}: {text}", outcome.subject);
@@ -174,13 +178,30 @@ fn under_way(
 }
 
 /// What a step waits for, and why it cannot go on by itself.
-fn waits(outcome: &Outcome) -> Option<(Option<api::StalledReason>, String)> {
+fn waits(outcome: &Outcome, cluster: &str) -> Option<(Option<StalledReason>, String)> {
     match &outcome.result {
         StepResult::Done => None,
         StepResult::Waiting(message) => Some((None, message.clone())),
         StepResult::Blocked { reason, message, remedy } => {
-            Some((Some(*reason), api::remedy::message(message, remedy)))
+            let remedy =
+                if remedy.is_empty() { remedy_of(*reason, cluster) } else { remedy.clone() };
+            Some((Some(*reason), api::remedy::message(message, &remedy)))
         }
+    }
+}
+
+/// What a person does about it: what a release brings to a component, a push brings to a plugin.
+fn remedy_of(reason: StalledReason, cluster: &str) -> String {
+    match reason {
+        StalledReason::Forbidden if cluster == api::names::GLOBAL => {
+            "push its package again, which grants the rights: violet push PACKAGE.tgz".to_owned()
+        }
+        StalledReason::ImagePullFailed
+        | StalledReason::ReleaseUnavailable
+        | StalledReason::ReleaseInvalid => {
+            "push its package again: violet push PACKAGE.tgz".to_owned()
+        }
+        reason => reason.remedy_for(cluster),
     }
 }
 
@@ -205,6 +226,9 @@ fn part(world: &World, step: &ApplyStep, outcomes: &[Outcome]) -> ModuleAppRelea
         synced: is_ready || matches!(phase, Some(AppReleasePhase::Deploying)),
         ready: is_ready,
         failed: !is_ready && phase == Some(AppReleasePhase::Failed),
-        message: outcome.and_then(waits).map(|(_, text)| text).unwrap_or_default(),
+        message: outcome
+            .and_then(|o| waits(o, &world.cluster))
+            .map(|(_, text)| text)
+            .unwrap_or_default(),
     }
 }

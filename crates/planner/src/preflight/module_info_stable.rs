@@ -1,8 +1,8 @@
 //! ModuleInfoStable: every ModuleInfo of the cluster (label `cpaas.io/cluster-name`) is in phase
-//! Running and, for Aligned and Core ones (label `cpaas.io/lifecycle-type`), there is a ModuleConfig
-//! of its module, not lower than what is installed, whose `targetClusterVersions` hold the target or
-//! its minor line. The one to which the upgrade moves it can be installed (`readyForDeploy`), and
-//! where it has an `upgradeRiskLevel`, that is accepted.
+//! Running and, for Aligned and Core ones (label `cpaas.io/lifecycle-type`), there is a
+//! ModuleConfig of its module, not lower than what is installed, whose `targetClusterVersions` hold
+//! the target or its minor line. The one to which the upgrade moves it can be installed
+//! (`readyForDeploy`), and where it has an `upgradeRiskLevel`, that is accepted.
 
 use super::{Found, Inputs, Verdict};
 use crate::snapshot::ModuleInfoFacts;

@@ -1,0 +1,271 @@
+//! Plugins: installed, configured, upgraded and removed on any cluster from global; moved with
+//! their cluster or never touched by its upgrade; and everything that is asked wrongly.
+
+use anyhow::{Context as _, Result, ensure};
+use api::names::{CLUSTER_NAME_LABEL, MODULE_NAME_LABEL, module_info};
+use e2e::t2::{Bench, Plugin, condition, installed_app, text};
+use sandbox::ControlPlane;
+use sandbox::process::{run, run_with_input, wait_until};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const A: &str = "workload-a";
+const GLOBAL: &str = "global";
+
+/// What kubectl prints of an object on a cluster.
+async fn on(plane: &ControlPlane, words: &[&str]) -> Result<String> {
+    run(plane.kubectl().args(words), LIMIT).await
+}
+
+/// The rights that the charts of these tests need, as a push applies them.
+const RIGHTS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: 'acp:cluster-version-operator:plugin:tests'}
+rules:
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}
+- {apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: 'acp:cluster-version-operator:plugin:tests'}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'acp:cluster-version-operator:plugin:tests'}
+subjects: [{kind: ServiceAccount, name: cluster-version-operator, namespace: cpaas-system}]
+";
+
+fn customisation(replicas: u32) -> String {
+    json!({
+        "apiVersion": "operator.alauda.io/v1alpha1", "kind": "ResourcePatch",
+        "metadata": { "name": "rp-pages" },
+        "spec": {
+            "release": "pages-system/pages",
+            "target": {
+                "apiVersion": "apps/v1", "kind": "Deployment", "name": "pages",
+                "namespace": "pages-system",
+            },
+            "jsonPatch": [{ "op": "replace", "path": "/spec/replicas", "value": replicas }],
+        },
+    })
+    .to_string()
+}
+
+async fn replicas_become(plane: &ControlPlane, expected: &str) -> Result<()> {
+    let words = ["-n", "pages-system", "get", "deployment", "pages", "-o"];
+    let words = [&words[..], &["jsonpath={.spec.replicas}"]].concat();
+    let what = format!("{expected} replicas of pages");
+    wait_until(&what, LIMIT, || async { Ok(on(plane, &words).await? == expected) }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    let plane = bench.joins(A).await?;
+    bench.of(A).offered("4.2.1").await?;
+    bench.of(A).ask_for("4.2.1").await?;
+    bench.of(A).completed("4.2.1").await.with_context(|| operator.said())?;
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.0.0")).await?;
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.1.0")).await?;
+
+    bench.ask_plugin(A, "pages", "1.0.0", &json!({ "page": { "title": "a: {b}" } })).await?;
+    let info = bench.plugin_runs(A, "pages", "1.0.0").await.with_context(|| operator.said())?;
+    ensure!(text(&info, "/status/availableVersions/0/version") == "1.1.0", "{info:#}");
+    ensure!(text(condition(&info, "Ready"), "/status") == "True", "{info:#}");
+    let title = ["-n", "pages-system", "get", "configmap", "pages-settings", "-o"];
+    let title = on(&plane, &[&title[..], &["jsonpath={.data.title}"]].concat()).await?;
+    ensure!(title == "a: {b}", "what a user writes stays a text: {title}");
+    let listed =
+        bench.must("kubectl get moduleinfoes && kubectl get mplugin pages -o yaml").await?;
+    ensure!(listed.contains("workload-a") && listed.contains("latestVersion: 1.1.0"), "{listed}");
+
+    // Settings, and a customisation that outlives the plugin.
+    bench.ask_plugin(A, "pages", "1.0.0", &json!({ "replicas": 2 })).await?;
+    replicas_become(&plane, "2").await?;
+    let mut apply = plane.kubectl();
+    apply.args(["apply", "-f", "-"]);
+    run_with_input(&mut apply, customisation(3).as_bytes(), LIMIT).await?;
+    replicas_become(&plane, "3").await.with_context(|| operator.said())?;
+    bench.ask_plugin(A, "pages", "1.1.0", &json!({ "replicas": 2 })).await?;
+    bench.plugin_runs(A, "pages", "1.1.0").await?;
+    replicas_become(&plane, "3").await?;
+
+    let name = module_info(A, "pages");
+    bench.must(&format!("kubectl delete moduleinfo {name} --timeout=60s")).await?;
+    let left = on(&plane, &["-n", "pages-system", "get", "deployments,configmaps", "-o", "name"]);
+    let left = left.await?;
+    ensure!(!left.contains("pages"), "{left}");
+    let kept = on(&plane, &["get", "resourcepatch", "rp-pages", "-o", "name"]).await?;
+    ensure!(kept.contains("rp-pages"), "{kept}");
+    bench.ask_plugin(A, "pages", "1.1.0", &json!({})).await?;
+    bench.plugin_runs(A, "pages", "1.1.0").await?;
+    replicas_become(&plane, "3").await?;
+    service_mesh_is_read_about_first(&bench).await
+}
+
+/// Only a workload cluster that has Service Mesh v1 is held until its notes were read.
+async fn service_mesh_is_read_about_first(bench: &Bench) -> Result<()> {
+    bench.ask_plugin(A, "servicemesh", "1.0.0", &json!({})).await?;
+    // As the controller of the platform before this product left it.
+    let status = json!({ "phase": "Running", "version": "1.0.0", "observedGeneration": null });
+    bench.set_status(&["moduleinfoes", &module_info(A, "servicemesh")], &status).await?;
+    bench.publish("4.3.0").await?;
+    bench.check_becomes("AdminAckRequired", "Passed", "NoGates").await?;
+    bench.of(A).ask_for("4.3.0").await?;
+    let failed = bench.of(A).check_becomes("AdminAckRequired", "Failed", "AckMissing").await?;
+    ensure!(text(&failed, "/message").contains("Service Mesh v1 has upgrade notes"), "{failed}");
+    let acknowledge = text(&failed, "/remedy").to_owned();
+    bench.must(&acknowledge).await?;
+    bench.of(A).check_becomes("AdminAckRequired", "Passed", "AsExpected").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_moves_aligned_plugins_and_touches_no_agnostic_one() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    bench.apply(RIGHTS).await?;
+    let aligned = |version, line: &str| Plugin {
+        lifecycle: "Aligned",
+        more: json!({
+            "targetClusterVersions": [line],
+            "dependencies": [{ "moduleName": "pages", "versionsMatch": [">=1.0.0"] }],
+        }),
+        ..Plugin::agnostic("metrics", version)
+    };
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.0.0")).await?;
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.1.0")).await?;
+    bench.bring_plugin(&aligned("4.2.0", "4.2")).await?;
+    bench.ask_plugin(GLOBAL, "metrics", "4.2.0", &json!({})).await?;
+    let waits = |info: &Value| text(info, "/status/blockReasons/0").contains("needs pages");
+    bench.plugin_until(GLOBAL, "metrics", "metrics to wait for pages", waits).await?;
+    bench.ask_plugin(GLOBAL, "pages", "1.0.0", &json!({})).await?;
+    bench.plugin_runs(GLOBAL, "pages", "1.0.0").await.with_context(|| operator.said())?;
+    bench.plugin_runs(GLOBAL, "metrics", "4.2.0").await.with_context(|| operator.said())?;
+
+    bench.publish("4.3.0").await?;
+    bench.offered("4.3.0").await?;
+    bench.check_becomes("ModuleInfoStable", "Failed", "AlignedPackageMissing").await?;
+    bench.bring_plugin(&aligned("4.3.0", "4.3")).await?;
+    bench.check_becomes("ModuleInfoStable", "Passed", "AsExpected").await?;
+    let deployment = "/apis/apps/v1/namespaces/pages-system/deployments/pages";
+    let before = bench.get(deployment).await?;
+    let (_, from) = bench.requests(0)?;
+    bench.ask_for("4.3.0").await?;
+    bench.completed("4.3.0").await.with_context(|| operator.said())?;
+
+    bench.plugin_runs(GLOBAL, "metrics", "4.3.0").await?;
+    let cvsh = bench.cvsh().await?;
+    let stages = cvsh.pointer("/status/stages").and_then(Value::as_array).context("stages")?;
+    let last = stages.last().context("a stage")?;
+    let plugins = stages.iter().find(|stage| text(stage, "/name") == "plugins");
+    let plugins = plugins.with_context(|| format!("{last:#}"))?;
+    ensure!(text(plugins, "/operations/0/name") == "metrics", "{plugins:#}");
+    ensure!(plugins["operations"].as_array().is_some_and(|all| all.len() == 1), "{plugins:#}");
+    // Whatever was written meanwhile, nothing of it was the Agnostic plugin's.
+    let (requests, _) = bench.requests(from)?;
+    let touched: Vec<_> = requests
+        .iter()
+        .filter(|r| !["get", "list", "watch"].contains(&r.verb.as_str()))
+        .filter(|r| {
+            let of_info = r.name == module_info(GLOBAL, "pages");
+            r.namespace == "pages-system"
+                || r.name == "pages" && r.resource != "moduleplugins"
+                || of_info
+        })
+        .collect();
+    ensure!(touched.is_empty(), "{touched:#?}");
+    let after = bench.get(deployment).await?;
+    let version = |o: &Value| text(o, "/metadata/resourceVersion").to_owned();
+    ensure!(version(&before) == version(&after), "{after:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_wrongly_is_named_and_changes_nothing() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.0.0")).await?;
+    let blocked = |what: &'static str| {
+        move |info: &Value| text(info, "/status/blockReasons/0").contains(what)
+    };
+    bench.ask_plugin(GLOBAL, "pages", "9.9.9", &json!({})).await?;
+    let unknown = blocked("the catalogue has pages 1.0.0, and not 9.9.9");
+    bench.plugin_until(GLOBAL, "pages", "the version to be named", unknown).await?;
+    bench.ask_plugin(GLOBAL, "nothing", "1.0.0", &json!({})).await?;
+    let unknown = blocked("the catalogue has no plugin nothing");
+    bench.plugin_until(GLOBAL, "nothing", "the plugin to be named", unknown).await?;
+    bench.ask_plugin("nowhere", "pages", "1.0.0", &json!({})).await?;
+    let unknown = blocked("there is no cluster nowhere");
+    bench.plugin_until("nowhere", "pages", "the cluster to be named", unknown).await?;
+    bench.ask_plugin(GLOBAL, "pages", "1.0.0", &json!({ "replicas": "many" })).await?;
+    let wrong = blocked("replicas");
+    bench.plugin_until(GLOBAL, "pages", "the setting to be named", wrong).await?;
+
+    // A chart whose bytes are not in the registry, and one that is not the named digest's.
+    let lost = Plugin::agnostic("lost", "1.0.0");
+    let digest = api::Digest::of(b"nothing").to_string();
+    bench.publish_plugin(&lost, &digest).await?;
+    bench.ask_plugin(GLOBAL, "lost", "1.0.0", &json!({})).await?;
+    let missing = blocked("lost-1.0.0 is not ready");
+    bench.plugin_until(GLOBAL, "lost", "the chart to be missing", missing).await?;
+
+    // A right that the operator lacks is named before anything is written.
+    let mut foreign = Plugin::agnostic("rights", "1.0.0");
+    foreign.more = json!({ "transitTimeout": 20 });
+    bench.bring_plugin(&foreign).await?;
+    let taken =
+        bench.must("kubectl get clusterrole -o name | grep :cluster-version-operator:v").await?;
+    for role in taken.lines() {
+        bench.must(&format!("kubectl delete {role}")).await?;
+    }
+    bench.ask_plugin(GLOBAL, "rights", "1.0.0", &json!({})).await?;
+    let forbidden = |info: &Value| {
+        let ready = condition(info, "Ready");
+        text(ready, "/reason") == "Forbidden" && text(ready, "/message").contains("configmaps")
+    };
+    let info = bench.plugin_until(GLOBAL, "rights", "the right to be named", forbidden).await;
+    let info = info.with_context(|| operator.said())?;
+    ensure!(text(&info, "/status/phase") == "Failed", "{info:#}");
+    let said = text(condition(&info, "Ready"), "/message");
+    ensure!(said.ends_with("which grants the rights: violet push PACKAGE.tgz"), "{said}");
+    bench.apply(RIGHTS).await?;
+    bench.plugin_runs(GLOBAL, "rights", "1.0.0").await.with_context(|| operator.said())?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installs_and_a_cluster_that_goes_in_mid_install() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    bench.apply(RIGHTS).await?;
+    let plane = bench.joins(A).await?;
+    bench.of(A).offered("4.2.1").await?;
+    bench.of(A).ask_for("4.2.1").await?;
+    bench.of(A).completed("4.2.1").await.with_context(|| operator.said())?;
+    bench.bring_plugin(&Plugin::agnostic("pages", "1.0.0")).await?;
+    // The same plugin under two names: one is installed, the other says so.
+    bench.ask_plugin(GLOBAL, "pages", "1.0.0", &json!({})).await?;
+    let second = json!({
+        "apiVersion": "cluster.alauda.io/v1alpha1", "kind": "ModuleInfo",
+        "metadata": {
+            "name": "second",
+            "labels": { CLUSTER_NAME_LABEL: GLOBAL, MODULE_NAME_LABEL: "pages" },
+        },
+        "spec": { "version": "1.0.0" },
+    });
+    bench.apply(&second.to_string()).await?;
+    bench.plugin_runs(GLOBAL, "pages", "1.0.0").await?;
+    let path = "/apis/cluster.alauda.io/v1alpha1/moduleinfoes/second";
+    let refused = |i: &Value| text(i, "/status/blockReasons/0").contains("already installs pages");
+    bench.until(path, "the second to be refused", LIMIT, refused).await?;
+    bench.must("kubectl delete moduleinfo second --timeout=30s").await?;
+
+    // A cluster that is deleted while a plugin is being installed on it holds nothing.
+    bench.ask_plugin(A, "pages", "1.0.0", &json!({})).await?;
+    let begun = |i: &Value| text(i, "/status/phase") == "Installing" || installed_app(i, "1.0.0");
+    bench.plugin_until(A, "pages", "it to begin", begun).await?;
+    bench.must("kubectl delete clusters.platform.tkestack.io workload-a --timeout=30s").await?;
+    drop(plane);
+    let gone = |i: &Value| text(i, "/status/blockReasons/0").contains("there is no cluster");
+    bench.plugin_until(A, "pages", "the cluster to be missed", gone).await?;
+    let name = module_info(A, "pages");
+    bench.must(&format!("kubectl delete moduleinfo {name} --timeout=30s")).await?;
+    Ok(())
+}
