@@ -318,6 +318,19 @@ impl Snapshot {
         format!("on cluster {}: {remedy}", self.cluster)
     }
 
+    /// Why a workload cluster cannot be reached: what is installed on it is read there. The global
+    /// cluster cannot be told so, for then its own record could not be read either.
+    #[must_use]
+    pub fn unreachable(&self) -> Option<&str> {
+        match &self.app_releases {
+            Observed::Unknown(error) if !self.is_global => Some(error),
+            Observed::Unknown(_)
+            | Observed::Value(_)
+            | Observed::KindAbsent
+            | Observed::NotRead => None,
+        }
+    }
+
     /// The status of the cluster's ClusterVersionShadow; an empty one where there is none.
     #[must_use]
     pub fn status(&self) -> ClusterVersionShadowStatus {
