@@ -5,7 +5,7 @@ mod fleet;
 mod inventory;
 mod workload;
 
-pub use fleet::{Fleet, LiveFleet, NoRoute, Route, config_of, route};
+pub use fleet::{Fleet, LiveFleet, NoRoute, Route, address, config_of, route};
 pub use inventory::{Patches, patch_specs};
 
 use crate::call::CallError;

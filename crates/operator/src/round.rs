@@ -6,11 +6,11 @@ use crate::manifests::Resolver;
 use crate::metrics::Metrics;
 use crate::releases::ReleaseStore;
 use crate::settings::Settings;
-use crate::triggers::{Bell, Bells, Watch};
+use crate::triggers::{Bell, Bells, Moved, Watch};
 use crate::trust::{Trust, Trusted};
 use api::StalledReason;
 use api::names::GLOBAL;
-use cluster::observe::{LiveFleet, NoRoute, Route, route};
+use cluster::observe::{LiveFleet, NoRoute, Route, address, route};
 use cluster::render::Helm;
 use cluster::round::{Round, Written};
 use cluster::{Announcer, CallError, Live};
@@ -125,11 +125,6 @@ impl Rounds {
             return self.shared.home.clone();
         }
         let bell = self.shared.bells.of(&self.cluster);
-        if !bell.take_moved()
-            && let Some(reached) = &self.reached
-        {
-            return reached.server.clone();
-        }
         match self.reach(&bell).await {
             Ok(server) => server,
             Err(error) => {
@@ -145,6 +140,20 @@ impl Rounds {
 
     /// Reaches the cluster, anew where the way there has changed.
     async fn reach(&mut self, bell: &Arc<Bell>) -> Result<Live, NoRoute> {
+        let moved = bell.take_moved();
+        if let Some(reached) = &self.reached {
+            let stays = match moved {
+                Moved::No => true,
+                Moved::Address => {
+                    let now = address(&self.shared.home, &self.cluster).await?;
+                    reached.route.leads_to(&now)
+                }
+                Moved::Way => false,
+            };
+            if stays {
+                return Ok(reached.server.clone());
+            }
+        }
         let route = route(&self.shared.home, &self.cluster).await?;
         if let Some(reached) = &self.reached
             && reached.route.is_that_of(&route)
