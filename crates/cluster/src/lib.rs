@@ -7,6 +7,7 @@
 pub mod call;
 pub mod events;
 pub mod execute;
+mod kept;
 pub mod live;
 pub mod observe;
 pub mod render;
@@ -16,5 +17,6 @@ mod status_writer;
 
 pub use call::CallError;
 pub use events::Announcer;
+pub use kept::Kept;
 pub use live::Live;
 pub use server::{ApiServer, ApplyOptions, ListQuery};

@@ -13,6 +13,7 @@ pub mod round;
 pub mod settings;
 pub mod triggers;
 pub mod trust;
+mod turns;
 
 use crate::lease::Election;
 use crate::settings::Settings;
