@@ -304,18 +304,15 @@ pub struct ModuleConfigFacts {
     pub target_cluster_versions: Vec<String>,
 }
 
-/// What a remedy begins with that is typed at the global cluster whichever cluster it is about.
-const AT_GLOBAL: &str = "on the global cluster: ";
-
 impl Snapshot {
     /// A remedy that acts on objects of the cluster itself: of another cluster than the global one
     /// it says where its commands are typed, or they would meet objects of the same name.
     #[must_use]
     pub fn on_cluster(&self, remedy: &str) -> String {
-        if self.is_global || remedy.is_empty() || remedy.starts_with(AT_GLOBAL) {
+        if self.is_global {
             return remedy.to_owned();
         }
-        format!("on cluster {}: {remedy}", self.cluster)
+        api::remedy::on_cluster(&self.cluster, remedy)
     }
 
     /// Why a workload cluster cannot be reached: what is installed on it is read there. The global
