@@ -152,6 +152,7 @@ impl<'a> Contest<'a> {
             contents: &self.content,
             cluster: api::names::GLOBAL,
             now: Timestamp::now(),
+            kinds: Default::default(),
         };
         let outcome = executor.execute(&step).await;
         match outcome.result {

@@ -40,18 +40,20 @@ pub enum State {
     Refused,
     /// The stages wait for a person.
     Stalled,
+    /// Nothing is under way on it, and the operator cannot reach it; it is asked again.
+    Unreachable,
     /// In a state of a newer operator, which this version does not know.
     Unknown,
 }
 
 impl State {
-    /// What `--exit-code` answers: 0 at target, 3 running, 4 a person must act, 5 no result yet
-    /// or one that this version does not know.
+    /// What `--exit-code` answers: 0 at target, 3 running or asked again, 4 a person must act, 5 no
+    /// result yet or one that this version does not know.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::AtTarget | Self::NotUpgradable => 0,
-            Self::Requested | Self::WaitingForPreflight | Self::Upgrading => 3,
+            Self::Requested | Self::WaitingForPreflight | Self::Upgrading | Self::Unreachable => 3,
             Self::Blocked | Self::Refused | Self::Stalled => 4,
             Self::NoResult | Self::NotInstalled | Self::Unknown => 5,
         }
@@ -65,14 +67,15 @@ impl State {
             Self::Stalled => 0,
             Self::Blocked => 1,
             Self::Refused => 2,
-            Self::NoResult => 3,
-            Self::Unknown => 4,
-            Self::NotInstalled => 5,
-            Self::WaitingForPreflight => 6,
-            Self::Requested => 7,
-            Self::Upgrading => 8,
-            Self::AtTarget => 9,
-            Self::NotUpgradable => 10,
+            Self::Unreachable => 3,
+            Self::NoResult => 4,
+            Self::Unknown => 5,
+            Self::NotInstalled => 6,
+            Self::WaitingForPreflight => 7,
+            Self::Requested => 8,
+            Self::Upgrading => 9,
+            Self::AtTarget => 10,
+            Self::NotUpgradable => 11,
         }
     }
 
@@ -90,6 +93,7 @@ impl State {
             Self::Blocked => "BLOCKED",
             Self::Refused => "REFUSED",
             Self::Stalled => "STALLED",
+            Self::Unreachable => "unreachable",
             Self::Unknown => "unknown to this ac",
         }
     }
@@ -222,6 +226,15 @@ impl Assessment {
         holds.then_some((&stalled.last_transition_time, stalled.reason.as_str()))
     }
 
+    /// The condition by which nothing is under way and the cluster cannot be reached.
+    #[must_use]
+    pub fn unreachable(&self) -> Option<&Condition> {
+        self.condition(ConditionType::Reconciling).filter(|reconciling| {
+            reconciling.status == ConditionStatus::True.as_str()
+                && reconciling.reason == ConditionReason::Retrying.as_str()
+        })
+    }
+
     /// The command that shows the status, as this program is called.
     #[must_use]
     pub fn status_command(&self, program: &str) -> String {
@@ -265,6 +278,9 @@ fn state_of(
         || has(ConditionType::Ready, ConditionReason::UpgradeRequested)
     {
         return State::WaitingForPreflight;
+    }
+    if has(ConditionType::Reconciling, ConditionReason::Retrying) {
+        return State::Unreachable;
     }
     if holds(ConditionType::Reconciling) {
         return State::Upgrading;

@@ -71,12 +71,21 @@ snapshots! {
     running_blocker, stalled_image_pull, stalled_hook, stalled_patch, completed, refused_lower,
     refused_unpublished, refused_left_over_image, refused_in_flight, fresh_install, no_status,
     no_preflight_result, request_not_observed, patch_failed_idle, not_upgradable, hostile,
-    newer_operator, offered_all_passed, stalled_time_out,
+    newer_operator, offered_all_passed, stalled_time_out, idle_unreachable,
+    idle_stalled_unreachable,
 }
 
 #[test]
 fn many_clusters_are_one_line_each() {
-    let names = ["completed", "running", "stalled_image_pull", "no_status", "not_upgradable"];
+    let names = [
+        "completed",
+        "running",
+        "stalled_image_pull",
+        "no_status",
+        "not_upgradable",
+        "idle_unreachable",
+        "idle_stalled_unreachable",
+    ];
     let mut all: Vec<Assessment> = names.into_iter().map(recorded).collect();
     for (one, number) in all.iter_mut().zip(1..) {
         one.cluster = format!("workload-{number}");
@@ -99,7 +108,13 @@ fn exit_codes_follow_the_state() {
         "patch_failed_idle",
     ];
     assert!(at_target.iter().all(|name| code(name) == 0));
-    let running = ["retrying", "running_blocker", "refused_in_flight", "request_not_observed"];
+    let running = [
+        "retrying",
+        "running_blocker",
+        "refused_in_flight",
+        "request_not_observed",
+        "idle_unreachable",
+    ];
     assert!(running.iter().all(|name| code(name) == 3));
     let stalled = [
         "requested_blocked",
@@ -109,6 +124,7 @@ fn exit_codes_follow_the_state() {
         "stalled_hook",
         "stalled_patch",
         "hostile",
+        "idle_stalled_unreachable",
     ];
     assert!(stalled.iter().all(|name| code(name) == 4));
     assert!(["no_status", "fresh_install", "newer_operator"].iter().all(|name| code(name) == 5));

@@ -14,7 +14,7 @@ words! {
         PreflightReady,
         /// True: the cluster has reached the desired version.
         Ready,
-        /// True: an upgrade is under way.
+        /// True: an upgrade is under way, or the cluster cannot be reached and is asked again.
         Reconciling,
         /// True: the upgrade is blocked and a person must act.
         Stalled,
@@ -42,7 +42,7 @@ words! {
         Passed,
         /// A check failed.
         ChecksFailed,
-        /// A check could not be answered; it runs again by itself.
+        /// A check could not be answered, or the cluster not be reached; asked again by itself.
         Retrying,
         /// Nothing of the platform is installed.
         NotInstalled,

@@ -1,8 +1,9 @@
-//! How a message says what to do about its cause, and how that is read again: the operator writes
-//! such messages, `ac` takes them apart.
+//! How a message says what to do about its cause and where that is typed, and how it is read again:
+//! the operator writes such messages, `ac` takes them apart.
 //!
 //! Must not know which remedy belongs to which cause.
 
+use crate::names::GLOBAL;
 use crate::text::{MESSAGE_LIMIT, line};
 
 /// Stands between what is wrong and what clears it.
@@ -11,6 +12,8 @@ const MARK: &str = "; fix: ";
 const NO_MARK: &str = ", fix: ";
 /// Begins the note that a request was refused.
 const REFUSED: &str = "request refused: ";
+/// Begins a remedy that is typed at the global cluster.
+const AT_GLOBAL: &str = "on the global cluster: ";
 /// Longest remedy in a message, in bytes; the cause has at least the rest.
 const REMEDY_LIMIT: usize = 512;
 
@@ -47,6 +50,24 @@ pub fn split(message: &str) -> (&str, &str) {
     message.rsplit_once(MARK).unwrap_or((message, ""))
 }
 
+/// A remedy whose commands are typed at the global cluster whichever cluster it is about: what they
+/// act on is kept there.
+#[must_use]
+pub fn at_global(remedy: &str) -> String {
+    format!("{AT_GLOBAL}{remedy}")
+}
+
+/// A remedy that acts on objects of a cluster: of another than the global one it says where its
+/// commands are typed, or they would meet objects of the same name. One that says already that it
+/// is typed at the global cluster stays.
+#[must_use]
+pub fn on_cluster(cluster: &str, remedy: &str) -> String {
+    if cluster == GLOBAL || remedy.is_empty() || remedy.starts_with(AT_GLOBAL) {
+        return remedy.to_owned();
+    }
+    format!("on cluster {cluster}: {remedy}")
+}
+
 /// The note that a request was refused, for a reason that may end with its remedy.
 #[must_use]
 pub fn refused(why: &str) -> String {
@@ -70,6 +91,16 @@ mod tests {
         assert_eq!(split("nothing to do"), ("nothing to do", ""));
         assert_eq!(refusal(&format!("waits; {}", refused("too low"))), Some("too low"));
         assert_eq!(refusal("waits"), None);
+    }
+
+    #[test]
+    fn a_remedy_says_where_it_is_typed_unless_that_is_global_anyway() {
+        assert_eq!(on_cluster("workload-a", "mend it"), "on cluster workload-a: mend it");
+        assert_eq!(on_cluster(GLOBAL, "mend it"), "mend it");
+        assert_eq!(on_cluster("workload-a", ""), "");
+        let at_global = at_global("mend it");
+        assert_eq!(at_global, "on the global cluster: mend it");
+        assert_eq!(on_cluster("workload-a", &at_global), at_global);
     }
 
     #[test]

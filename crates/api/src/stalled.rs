@@ -1,6 +1,7 @@
 //! The closed table of reasons for which an upgrade is Stalled: after how long, and what to do.
 
 use crate::checks::words;
+use crate::remedy::on_cluster;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -118,8 +119,9 @@ impl StalledReason {
             // Where its objects are, and how the operator gets there.
             match self {
                 Self::Forbidden => {
-                    return format!(
-                        "on cluster {cluster}: grant the named verb to the account of its ClusterCredential"
+                    return on_cluster(
+                        cluster,
+                        "grant the named verb to the account of its ClusterCredential",
                     );
                 }
                 Self::ClusterUnreachable => {
@@ -132,7 +134,7 @@ impl StalledReason {
                 | Self::ResourcePatchFailed
                 | Self::TimedOut
                 | Self::ContainerFailing => {
-                    return format!("on cluster {cluster}: {}", self.remedy());
+                    return on_cluster(cluster, self.remedy());
                 }
                 _ => {}
             }

@@ -5,6 +5,7 @@ mod access;
 mod component;
 mod conflicts;
 mod hooks;
+mod kinds;
 mod modules;
 mod objects;
 mod platform;
@@ -13,6 +14,8 @@ mod record;
 mod resource_patches;
 mod revision;
 mod takeover;
+
+pub use kinds::Kinds;
 
 use crate::call::CallError;
 use crate::render::{RenderError, Renderer};
@@ -60,6 +63,8 @@ pub struct Executor<'a, A, R, C> {
     pub cluster: &'a str,
     /// The time.
     pub now: Timestamp,
+    /// What is known of the kinds of records on the cluster; nothing as it begins.
+    pub kinds: Kinds,
 }
 
 /// Why a step did not come to its end; becomes a [`StepResult`].

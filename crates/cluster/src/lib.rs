@@ -7,6 +7,7 @@
 pub mod call;
 pub mod events;
 pub mod execute;
+mod kept;
 pub mod live;
 pub mod modules_round;
 pub mod observe;
@@ -17,5 +18,6 @@ mod status_writer;
 
 pub use call::CallError;
 pub use events::Announcer;
+pub use kept::Kept;
 pub use live::Live;
 pub use server::{ApiServer, ApplyOptions, ListQuery};

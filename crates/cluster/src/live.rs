@@ -34,8 +34,9 @@ const LIST_LIMIT: usize = 200_000;
 
 /// Tells whether this process may still write.
 pub trait Fence: Send + Sync {
-    /// Whether the Lease is held at this moment, by a monotonic clock.
-    fn may_write(&self) -> bool;
+    /// Lets a write be sent while the Lease is held, by a monotonic clock. What is given is kept
+    /// until the write is answered or given up.
+    fn pass(&self) -> Option<Box<dyn Send>>;
 }
 
 /// Is told that the server tells what it holds.
@@ -157,11 +158,13 @@ impl Live {
         }
     }
 
-    fn writable(&self) -> Result<(), CallError> {
-        match &self.fence {
-            Some(fence) if !fence.may_write() => Err(CallError::NotLeader),
-            _ => Ok(()),
-        }
+    /// Sends a write, where the fence lets it.
+    async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
+        let _pass = match &self.fence {
+            Some(fence) => Some(fence.pass().ok_or(CallError::NotLeader)?),
+            None => None,
+        };
+        self.send(request).await
     }
 
     async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, CallError> {
@@ -297,9 +300,8 @@ impl ApiServer for Live {
         let force = options.force;
         let dry_run = if options.dry_run { "&dryRun=All" } else { "" };
         let path = format!("{path}?fieldManager={}&force={force}{dry_run}", self.manager);
-        self.writable()?;
-        self.send(request(Method::PATCH, &path, Some(("application/apply-patch+yaml", body)))?)
-            .await
+        let content = Some(("application/apply-patch+yaml", body));
+        self.write(request(Method::PATCH, &path, content)?).await
     }
 
     async fn create(&self, body: &Value) -> Result<Value, CallError> {
@@ -308,8 +310,7 @@ impl ApiServer for Live {
         let path = self.path(&object).await?;
         let collection = path.rsplit_once('/').map_or(path.as_str(), |(head, _)| head);
         let path = format!("{collection}?fieldManager={}", self.manager);
-        self.writable()?;
-        self.send(request(Method::POST, &path, Some(("application/json", body)))?).await
+        self.write(request(Method::POST, &path, Some(("application/json", body)))?).await
     }
 
     async fn delete(&self, live: &Value) -> Result<(), CallError> {
@@ -326,9 +327,8 @@ impl ApiServer for Live {
                 "resourceVersion": of_live("/metadata/resourceVersion"),
             },
         });
-        self.writable()?;
-        match self.send(request(Method::DELETE, &path, Some(("application/json", &options)))?).await
-        {
+        let content = Some(("application/json", &options));
+        match self.write(request(Method::DELETE, &path, content)?).await {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -347,8 +347,7 @@ impl ApiServer for Live {
             PatchBody::Merge(value) => ("application/merge-patch+json", value),
             PatchBody::Json(value) => ("application/json-patch+json", value),
         };
-        self.writable()?;
-        self.send(request(Method::PATCH, &path, Some(content))?).await
+        self.write(request(Method::PATCH, &path, Some(content))?).await
     }
 
     async fn scopes(&self, kinds: &[(String, String)]) -> Result<Scopes, CallError> {

@@ -3,7 +3,7 @@
 //! of timers, Leases or registries.
 
 use crate::call::CallError;
-use crate::execute::{Contents, Executor};
+use crate::execute::{Contents, Executor, Kinds};
 use crate::observe::{self, Catalogue};
 use crate::render::Renderer;
 use crate::round::{ROUND_LIMIT, execute_all};
@@ -58,6 +58,7 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
             contents: self.charts,
             cluster: &world.cluster,
             now: self.now,
+            kinds: Kinds::default(),
         };
         let outcomes = execute_all(&executor, &steps, until).await;
         let mut failed = None;

@@ -6,7 +6,7 @@ mod inventory;
 mod modules;
 mod workload;
 
-pub use fleet::{Fleet, LiveFleet, NoRoute, Route, config_of, route};
+pub use fleet::{Fleet, LiveFleet, NoRoute, Route, address, config_of, route};
 pub use inventory::{Patches, patch_specs};
 pub use modules::{Catalogue, catalogue, world};
 

@@ -1,15 +1,15 @@
 //! Turns charts and manifests into objects: charts by the real `helm template`, with values on
 //! stdin, limits on time and output, and at most two children at a time.
 
+use crate::kept::Kept;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 /// How long one rendering may take.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(12);
@@ -17,8 +17,11 @@ const RENDER_TIMEOUT: Duration = Duration::from_secs(12);
 const OUTPUT_LIMIT: u64 = 32 * 1024 * 1024;
 /// Helm children at a time: each may take a hundred megabytes.
 const CHILDREN: usize = 2;
-/// Renderings that are kept; the same inputs always give the same objects.
-const KEPT: usize = 64;
+/// How long a rendering waits for the others; the rest of a round is for its own.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of renderings that are kept, counted as text, of which they take a few times as much; the
+/// same inputs always give the same objects.
+const KEPT: usize = 16 * 1024 * 1024;
 
 /// What is rendered.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,21 +91,36 @@ pub struct Helm {
     program: PathBuf,
     folder: PathBuf,
     children: Semaphore,
-    kept: Mutex<BTreeMap<api::Digest, Arc<Vec<Value>>>>,
+    kept: Mutex<Kept<Vec<Value>>>,
 }
 
 impl Helm {
     /// `program` is the helm binary, `folder` a place for charts while they are rendered.
     #[must_use]
     pub fn new(program: PathBuf, folder: PathBuf) -> Self {
-        Self { program, folder, children: Semaphore::new(CHILDREN), kept: Mutex::default() }
+        let (children, kept) = (Semaphore::new(CHILDREN), Mutex::new(Kept::new(KEPT)));
+        Self { program, folder, children, kept }
+    }
+
+    /// The turn of a rendering, within a round.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, RenderError> {
+        match tokio::time::timeout(TURN_TIMEOUT, self.children.acquire()).await {
+            Ok(turn) => turn.map_err(|e| RenderError::Unavailable(format!("helm: {e}"))),
+            Err(_) => Err(RenderError::Unavailable(format!(
+                "helm renders other charts for {} s",
+                TURN_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    async fn kept(&self, key: &api::Digest) -> Option<Vec<Value>> {
+        self.kept.lock().await.get(key).map(|kept| kept.as_ref().clone())
     }
 
     async fn template(&self, request: &RenderRequest) -> Result<String, RenderError> {
         let unavailable = |what: &str, error: &dyn std::fmt::Display| {
             RenderError::Unavailable(format!("{what}: {error}"))
         };
-        let _permit = self.children.acquire().await.map_err(|e| unavailable("helm", &e))?;
         tokio::fs::create_dir_all(&self.folder)
             .await
             .map_err(|e| unavailable("the folder for charts", &e))?;
@@ -188,21 +206,23 @@ async fn run(mut command: tokio::process::Command, values: String) -> Result<Str
 impl Renderer for Helm {
     async fn render(&self, request: &RenderRequest) -> Result<Vec<Value>, RenderError> {
         let key = request.key();
-        if let Some(kept) = self.kept.lock().await.get(&key) {
-            return Ok(kept.as_ref().clone());
+        if let Some(kept) = self.kept(&key).await {
+            return Ok(kept);
         }
-        let objects = if request.is_chart {
-            objects(&self.template(request).await?)?
+        let (objects, bytes) = if request.is_chart {
+            let _turn = self.turn().await?;
+            // Others that waited as well asked for the same: clusters share their charts.
+            if let Some(kept) = self.kept(&key).await {
+                return Ok(kept);
+            }
+            let text = self.template(request).await?;
+            (objects(&text)?, text.len())
         } else {
             let text = std::str::from_utf8(&request.content)
                 .map_err(|_| RenderError::Output("the manifests are not UTF-8".to_owned()))?;
-            objects(text)?
+            (objects(text)?, text.len())
         };
-        let mut kept = self.kept.lock().await;
-        if kept.len() >= KEPT {
-            kept.pop_first();
-        }
-        kept.insert(key, Arc::new(objects.clone()));
+        self.kept.lock().await.keep(key, Arc::new(objects.clone()), bytes);
         Ok(objects)
     }
 }
@@ -230,4 +250,32 @@ pub fn objects(text: &str) -> Result<Vec<Value>, RenderError> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rendering_does_not_wait_for_others_beyond_its_round() {
+        let helm = Helm::new("/nonexistent/helm".into(), std::env::temp_dir());
+        let _others = helm.children.acquire_many(u32::try_from(CHILDREN).unwrap()).await.unwrap();
+        let request = RenderRequest {
+            name: "own".to_owned(),
+            namespace: "kube-system".to_owned(),
+            content: Arc::new(b"chart".to_vec()),
+            is_chart: true,
+            values: Value::Null,
+            kubernetes: "v1.33.13".to_owned(),
+            api_versions: Vec::new(),
+            is_install: true,
+        };
+        let begun = std::time::Instant::now();
+        let error = helm.render(&request).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(matches!(error, RenderError::Unavailable(_)), "it is tried again: {error}");
+        // What was rendered meanwhile needs no turn.
+        helm.kept.lock().await.keep(request.key(), Arc::new(vec![Value::Bool(true)]), 4);
+        assert_eq!(helm.render(&request).await.unwrap(), [Value::Bool(true)]);
+    }
 }

@@ -4,7 +4,7 @@
 
 use crate::call::CallError;
 use crate::events::Announcer;
-use crate::execute::{Contents, Executor};
+use crate::execute::{Contents, Executor, Kinds};
 use crate::observe::{Depth, Fleet, Releases, Servers, Subject, observe, typed};
 use crate::render::Renderer;
 use crate::server::ApiServer;
@@ -177,6 +177,7 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
             contents: self.store,
             cluster: self.cluster,
             now: self.now,
+            kinds: Kinds::default(),
         };
         execute_all(&executor, steps, deadline).await
     }

@@ -12,7 +12,7 @@ use cluster::{CallError, Live};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -35,11 +35,38 @@ pub struct Leadership {
     start: Instant,
     /// Milliseconds since `start` until which writes are allowed; 0 for none.
     until_ms: Arc<AtomicU64>,
+    writes: Arc<Writes>,
+}
+
+/// The writes that are under way.
+#[derive(Debug, Default)]
+struct Writes {
+    count: watch::Sender<usize>,
+    /// Whether none may begin any more.
+    closed: AtomicBool,
+}
+
+/// A write that is under way.
+struct Pass(Arc<Writes>);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Leadership {
     fn new() -> Self {
-        Self { start: Instant::now(), until_ms: Arc::default() }
+        Self { start: Instant::now(), until_ms: Arc::default(), writes: Arc::default() }
+    }
+
+    /// Lets no write begin any more, and returns once those that are under way have ended. The
+    /// Lease is held and renewed meanwhile.
+    pub async fn drained(&self) {
+        self.writes.closed.store(true, Ordering::SeqCst);
+        let mut count = self.writes.count.subscribe();
+        // The sender lives as long as this does.
+        count.wait_for(|count| *count == 0).await.ok();
     }
 
     /// Whether writes are allowed now.
@@ -60,8 +87,11 @@ impl Leadership {
 }
 
 impl Fence for Leadership {
-    fn may_write(&self) -> bool {
-        self.leads()
+    fn pass(&self) -> Option<Box<dyn Send>> {
+        // Counted before it is asked: whoever closes sees it, or it sees that it is closed.
+        self.writes.count.send_modify(|count| *count += 1);
+        let pass = Pass(Arc::clone(&self.writes));
+        (self.leads() && !self.writes.closed.load(Ordering::SeqCst)).then(|| Box::new(pass) as _)
     }
 }
 
@@ -207,5 +237,36 @@ fn reference() -> ObjectRef {
         kind: "Lease".to_owned(),
         namespace: NAMESPACE.to_owned(),
         name: CVO.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A leader for the next minute.
+    pub(crate) fn leading() -> Leadership {
+        let leadership = Leadership::new();
+        leadership.extend(Instant::now() + Duration::from_secs(60));
+        leadership
+    }
+
+    #[tokio::test]
+    async fn a_write_under_way_is_waited_for_and_none_begins_after_it() {
+        assert!(Leadership::new().pass().is_none(), "it does not lead");
+        let leadership = leading();
+        let (first, second) = (leadership.pass(), leadership.pass());
+        assert!(first.is_some() && second.is_some());
+        let draining = tokio::spawn({
+            let leadership = leadership.clone();
+            async move { leadership.drained().await }
+        });
+        drop(first);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!draining.is_finished(), "one is under way");
+        assert!(leadership.pass().is_none(), "none begins");
+        assert!(leadership.leads(), "the Lease is held meanwhile");
+        drop(second);
+        tokio::time::timeout(Duration::from_secs(5), draining).await.unwrap().unwrap();
     }
 }

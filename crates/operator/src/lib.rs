@@ -14,15 +14,24 @@ pub mod round;
 pub mod settings;
 pub mod triggers;
 pub mod trust;
+mod turns;
 
 use crate::lease::Election;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use cluster::Live;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+/// How long rounds may take to end by themselves once the operator is told to stop. One that reads
+/// of a cluster that answers is done by then.
+const ROUNDS_END: Duration = Duration::from_secs(3);
+/// How long a write that was sent is waited for after that; each has a time-out of its own, a
+/// shorter one.
+const WRITES_END: Duration = Duration::from_secs(15);
 
 /// Logs go to standard error, one JSON object a line.
 ///
@@ -66,8 +75,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut election = tokio::spawn(election.run(resigned));
     let home = server.behind(Arc::new(leadership.clone()));
     let shared = round::Shared::new(home, settings, metrics, triggers.bells());
-    let rounds = fleet::run(Arc::new(shared), leadership, stopped);
-    tokio::pin!(rounds);
+    let mut rounds = Box::pin(fleet::run(Arc::new(shared), leadership.clone(), stopped));
     tokio::select! {
         ended = &mut rounds => {
             ended?;
@@ -81,14 +89,34 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     // Writes drain first; only then may another one lead.
     stop.send(true).ok();
-    match tokio::time::timeout(Duration::from_secs(20), rounds).await {
-        Ok(ended) => ended?,
-        Err(_) => tracing::warn!("the last round did not end in time"),
-    }
+    end(rounds, &leadership, ROUNDS_END).await?;
     resign.send(true).ok();
     election.await.context("the election ended unexpectedly")?;
     http.abort();
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Lets rounds end that were told to, and gives up those that do not: what reads of a cluster that
+/// does not answer holds up nobody, what writes is waited for. A round that is given up is one that
+/// did not happen, as after a crash.
+async fn end(
+    mut rounds: Pin<Box<dyn Future<Output = anyhow::Result<()>> + '_>>,
+    leadership: &lease::Leadership,
+    by_themselves: Duration,
+) -> anyhow::Result<()> {
+    if let Ok(ended) = tokio::time::timeout(by_themselves, &mut rounds).await {
+        return ended;
+    }
+    let drained = tokio::time::timeout(WRITES_END, leadership.drained());
+    // Only while rounds go on are their writes answered.
+    tokio::select! {
+        ended = rounds => return ended,
+        drained = drained => match drained {
+            Ok(()) => tracing::warn!("rounds that did not end were given up between two requests"),
+            Err(_) => tracing::warn!("a write was not answered in time"),
+        },
+    }
     Ok(())
 }
 
@@ -100,4 +128,39 @@ async fn told_to_stop() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::live::Fence as _;
+    use tokio::time::Instant;
+
+    const SOON: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn a_hung_read_does_not_hold_up_the_next_leader() {
+        let begun = Instant::now();
+        end(Box::pin(std::future::pending()), &lease::tests::leading(), SOON).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_under_way_drains_before_another_one_leads() {
+        let leadership = lease::tests::leading();
+        let (answered, mut seen) = watch::channel(false);
+        let writer = leadership.clone();
+        let round = async move {
+            let pass = writer.pass();
+            assert!(pass.is_some(), "it leads");
+            tokio::time::sleep(SOON * 5).await;
+            answered.send(true).unwrap();
+            drop(pass);
+            // Here it reads of a cluster that does not answer.
+            std::future::pending().await
+        };
+        end(Box::pin(round), &leadership, SOON).await.unwrap();
+        assert!(*seen.borrow_and_update(), "the write was given up");
+        assert!(leadership.pass().is_none(), "nothing is written after it");
+    }
 }

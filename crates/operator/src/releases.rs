@@ -4,6 +4,7 @@
 //! What is kept is found by its digest, so nothing can be out of date; how many are kept is
 //! bounded.
 
+use crate::turns::Turns;
 use api::objects::ProductBase;
 use api::signature::FoundSignature;
 use api::{Digest, ImageRef, Release};
@@ -11,6 +12,7 @@ use artifacts::content::ReleaseContent;
 use artifacts::registry::{
     Credentials, Registry, RegistryError, Retry, Settings as RegistrySettings, account_of,
 };
+use cluster::Kept;
 use cluster::execute::ContentError;
 use cluster::observe::typed;
 use cluster::server::ApiServer;
@@ -20,11 +22,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// Product images that are kept whole: the one that is installed and the one that comes.
-const KEPT_WHOLE: usize = 2;
-/// Charts of plugins that are kept: each has at most 16 MiB.
-const KEPT_CHARTS: usize = 8;
-/// How long the registry may take for one product image within a round.
+/// Bytes of product images that are kept whole: clusters of a fleet stand at different versions and
+/// move to others, and each round asks for the files of its own. Two of the largest fit, or very
+/// many of usual size; what is pulled and what helm takes must fit beside them.
+const KEPT_WHOLE: usize = 128 * 1024 * 1024;
+/// Bytes of charts of plugins that are kept.
+const KEPT_CHARTS: usize = 32 * 1024 * 1024;
+/// Product images that are pulled at a time: each may have 64 MiB while it is read.
+const PULLS: usize = 2;
+/// How long a round may take for one product image, the wait for others that pull included.
 const PULL_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long it may take for a tag: a few bytes.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,24 +45,22 @@ const REST: Duration = Duration::from_secs(5);
 pub struct ReleaseStore {
     registry_ca: PathBuf,
     pull_secret: PathBuf,
-    kept: Mutex<Kept>,
+    found: Mutex<Found>,
+    turns: Turns,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
+#[derive(Debug)]
+struct Found {
     releases: BTreeMap<Digest, Release>,
     signatures: BTreeMap<Digest, Vec<FoundSignature>>,
-    /// Newest last.
-    whole: Vec<Arc<Whole>>,
-    /// Charts of plugins, newest last.
-    charts: Vec<(Digest, Arc<Vec<u8>>)>,
+    whole: Kept<Whole>,
+    charts: Kept<Vec<u8>>,
     /// By address: until when a registry that was slow to fail rests, and what was wrong.
     resting: BTreeMap<String, (Instant, String)>,
 }
 
 #[derive(Debug)]
 struct Whole {
-    digest: Digest,
     files: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
@@ -64,7 +68,14 @@ impl ReleaseStore {
     /// A store that has read nothing yet.
     #[must_use]
     pub fn new(registry_ca: PathBuf, pull_secret: PathBuf) -> Self {
-        Self { registry_ca, pull_secret, kept: Mutex::default() }
+        let found = Found {
+            releases: BTreeMap::new(),
+            signatures: BTreeMap::new(),
+            whole: Kept::new(KEPT_WHOLE),
+            charts: Kept::new(KEPT_CHARTS),
+            resting: BTreeMap::new(),
+        };
+        Self { registry_ca, pull_secret, found: Mutex::new(found), turns: Turns::new(PULLS) }
     }
 
     /// A client of a registry with the platform's CA and pull credentials, both read anew: they may
@@ -112,23 +123,47 @@ impl ReleaseStore {
     /// # Errors
     /// What the registry says, or what is wrong with the image.
     pub async fn pull(&self, image: &ImageRef, digest: &Digest) -> Result<Release, RegistryError> {
-        if let Some(release) = self.kept.lock().await.releases.get(digest) {
+        if let Some(release) = self.found.lock().await.releases.get(digest) {
             return Ok(release.clone());
         }
-        let content = self.fetch(image, digest).await?;
+        self.pulled(image, digest).await.map(|(release, _)| release)
+    }
+
+    /// Pulls a product image, unless another round just did.
+    async fn pulled(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+    ) -> Result<(Release, Arc<Whole>), RegistryError> {
+        let begun = Instant::now();
+        let turn = tokio::time::timeout(PULL_TIMEOUT, self.turns.of(digest)).await;
+        let _turn = turn.map_err(|_| {
+            let words = format!("others are pulled for {} s", PULL_TIMEOUT.as_secs());
+            unavailable(&image.registry, &image.to_string(), words)
+        })?;
+        {
+            let mut found = self.found.lock().await;
+            if let (Some(whole), Some(release)) =
+                (found.whole.get(digest), found.releases.get(digest))
+            {
+                return Ok((release.clone(), whole));
+            }
+        }
+        let left = PULL_TIMEOUT.saturating_sub(begun.elapsed());
+        let content = self.fetch(image, digest, left).await?;
         let release = content.release.clone();
-        self.keep(content).await;
-        Ok(release)
+        Ok((release, self.keep(content).await))
     }
 
     async fn fetch(
         &self,
         image: &ImageRef,
         digest: &Digest,
+        limit: Duration,
     ) -> Result<ReleaseContent, RegistryError> {
         let registry = self.registry(&image.registry).await?;
         let asked = registry.pull_release(&image.repository, digest);
-        self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await
+        self.in_time(&image.registry, &image.to_string(), limit, asked).await
     }
 
     /// The signatures of a product image; none where nobody signed it.
@@ -140,20 +175,20 @@ impl ReleaseStore {
         image: &ImageRef,
         digest: &Digest,
     ) -> Result<Vec<FoundSignature>, RegistryError> {
-        if let Some(found) = self.kept.lock().await.signatures.get(digest) {
+        if let Some(found) = self.found.lock().await.signatures.get(digest) {
             return Ok(found.clone());
         }
         let registry = self.registry(&image.registry).await?;
         let asked = registry.signatures(&image.repository, digest);
         let found = self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await?;
-        self.kept.lock().await.signatures.insert(digest.clone(), found.clone());
+        self.found.lock().await.signatures.insert(digest.clone(), found.clone());
         Ok(found)
     }
 
     /// Reads the signatures of a product image anew when they are asked for next: others may have
     /// been added.
     pub async fn forget_signatures(&self, digest: &Digest) {
-        self.kept.lock().await.signatures.remove(digest);
+        self.found.lock().await.signatures.remove(digest);
     }
 
     /// A file of a product image; none where it holds no such file.
@@ -178,39 +213,34 @@ impl ReleaseStore {
         image: &ImageRef,
         digest: &Digest,
     ) -> Result<Arc<Vec<u8>>, RegistryError> {
-        if let Some((_, chart)) = self.kept.lock().await.charts.iter().find(|(d, _)| d == digest) {
-            return Ok(Arc::clone(chart));
+        if let Some(chart) = self.found.lock().await.charts.get(digest) {
+            return Ok(chart);
         }
         let registry = self.registry(&image.registry).await?;
         let asked = registry.pull_chart(&image.repository, digest);
         let bytes = self.in_time(&image.registry, &image.to_string(), PULL_TIMEOUT, asked).await?;
         let chart = Arc::new(bytes);
-        let charts = &mut self.kept.lock().await.charts;
-        charts.push((digest.clone(), Arc::clone(&chart)));
-        let surplus = charts.len().saturating_sub(KEPT_CHARTS);
-        charts.drain(..surplus);
+        let mut found = self.found.lock().await;
+        found.charts.keep(digest.clone(), Arc::clone(&chart), chart.len());
         Ok(chart)
     }
 
     async fn keep(&self, content: ReleaseContent) -> Arc<Whole> {
+        let bytes = content.files.values().map(Vec::len).sum();
         let files =
             content.files.into_iter().map(|(path, bytes)| (path, Arc::new(bytes))).collect();
-        let whole = Arc::new(Whole { digest: content.digest.clone(), files });
-        let mut kept = self.kept.lock().await;
-        kept.releases.insert(content.digest.clone(), content.release);
-        kept.whole.retain(|w| w.digest != content.digest);
-        kept.whole.push(Arc::clone(&whole));
-        let surplus = kept.whole.len().saturating_sub(KEPT_WHOLE);
-        kept.whole.drain(..surplus);
+        let whole = Arc::new(Whole { files });
+        let mut found = self.found.lock().await;
+        found.releases.insert(content.digest.clone(), content.release);
+        found.whole.keep(content.digest, Arc::clone(&whole), bytes);
         whole
     }
 
     async fn whole(&self, image: &ImageRef, digest: &Digest) -> Result<Arc<Whole>, RegistryError> {
-        if let Some(whole) = self.kept.lock().await.whole.iter().find(|w| w.digest == *digest) {
-            return Ok(Arc::clone(whole));
+        if let Some(whole) = self.found.lock().await.whole.get(digest) {
+            return Ok(whole);
         }
-        let content = self.fetch(image, digest).await?;
-        Ok(self.keep(content).await)
+        self.pulled(image, digest).await.map(|(_, whole)| whole)
     }
 
     /// What a registry answers within the time that a round has for it. One that just took long to
@@ -222,15 +252,9 @@ impl ReleaseStore {
         limit: Duration,
         asked: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
-        let unavailable = |words: String| RegistryError::Unavailable {
-            registry: address.to_owned(),
-            action: format!("pull {what}"),
-            words,
-            passing: true,
-            after: None,
-        };
+        let unavailable = |words: String| unavailable(address, what, words);
         let begun = Instant::now();
-        if let Some((until, words)) = self.kept.lock().await.resting.get(address)
+        if let Some((until, words)) = self.found.lock().await.resting.get(address)
             && begun < *until
         {
             return Err(unavailable(words.clone()));
@@ -242,11 +266,21 @@ impl ReleaseStore {
         if let Err(RegistryError::Unavailable { words, .. }) = &result
             && ended - begun >= SLOW
         {
-            let resting = &mut self.kept.lock().await.resting;
+            let resting = &mut self.found.lock().await.resting;
             resting.retain(|_, (until, _)| ended < *until);
             resting.insert(address.to_owned(), (ended + REST, words.clone()));
         }
         result
+    }
+}
+
+fn unavailable(address: &str, what: &str, words: String) -> RegistryError {
+    RegistryError::Unavailable {
+        registry: address.to_owned(),
+        action: format!("pull {what}"),
+        words,
+        passing: true,
+        after: None,
     }
 }
 

@@ -8,12 +8,12 @@ use crate::metrics::Metrics;
 use crate::plugins::{PluginCharts, Shelf};
 use crate::releases::{ReleaseStore, registry_address};
 use crate::settings::Settings;
-use crate::triggers::{Bell, Bells, Watch};
+use crate::triggers::{Bell, Bells, Moved, Watch};
 use crate::trust::{Trust, Trusted};
 use api::StalledReason;
 use api::names::GLOBAL;
 use cluster::modules_round::{ModulesRound, keep_catalogue, lost};
-use cluster::observe::{LiveFleet, NoRoute, Route, catalogue, route};
+use cluster::observe::{LiveFleet, NoRoute, Route, address, catalogue, route};
 use cluster::render::Helm;
 use cluster::round::{Round, Written};
 use cluster::{Announcer, CallError, Live};
@@ -131,11 +131,6 @@ impl Rounds {
             return self.shared.home.clone();
         }
         let bell = self.shared.bells.of(&self.cluster);
-        if !bell.take_moved()
-            && let Some(reached) = &self.reached
-        {
-            return reached.server.clone();
-        }
         match self.reach(&bell).await {
             Ok(server) => server,
             Err(error) => {
@@ -151,6 +146,20 @@ impl Rounds {
 
     /// Reaches the cluster, anew where the way there has changed.
     async fn reach(&mut self, bell: &Arc<Bell>) -> Result<Live, NoRoute> {
+        let moved = bell.take_moved();
+        if let Some(reached) = &self.reached {
+            let stays = match moved {
+                Moved::No => true,
+                Moved::Address => {
+                    let now = address(&self.shared.home, &self.cluster).await?;
+                    reached.route.leads_to(&now)
+                }
+                Moved::Way => false,
+            };
+            if stays {
+                return Ok(reached.server.clone());
+            }
+        }
         let route = route(&self.shared.home, &self.cluster).await?;
         if let Some(reached) = &self.reached
             && reached.route.is_that_of(&route)

@@ -47,18 +47,43 @@ pub struct Bell {
     /// Of anything else.
     other: Notify,
     /// Whether the way to the cluster may have changed since it was last looked at.
-    has_moved: AtomicBool,
+    way: AtomicBool,
+    /// The same of its address alone.
+    address: AtomicBool,
+}
+
+/// What of the way to a cluster may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// Nothing.
+    No,
+    /// At most its address: its Cluster object changed, of which each probe writes the status.
+    /// Where only metadata is watched, a look at that one object tells.
+    Address,
+    /// Anything: a credential changed, or the way is not known.
+    Way,
 }
 
 impl Bell {
     /// The way to the cluster may have changed, or is not known.
     pub fn moved(&self) {
-        self.has_moved.store(true, Ordering::Release);
+        self.way.store(true, Ordering::Release);
     }
 
-    /// Whether it may have changed since this was last asked.
-    pub fn take_moved(&self) -> bool {
-        self.has_moved.swap(false, Ordering::AcqRel)
+    /// The address of the cluster may have changed.
+    pub fn address_moved(&self) {
+        self.address.store(true, Ordering::Release);
+    }
+
+    /// What may have changed since this was last asked.
+    pub fn take_moved(&self) -> Moved {
+        let way = self.way.swap(false, Ordering::AcqRel);
+        let address = self.address.swap(false, Ordering::AcqRel);
+        match (way, address) {
+            (true, _) => Moved::Way,
+            (false, true) => Moved::Address,
+            (false, false) => Moved::No,
+        }
     }
 }
 
@@ -99,7 +124,8 @@ impl Bells {
         let is = |other: &str| kind == other;
         let is_asked =
             is(&o::ClusterVersionShadow::kind(&())) || is(&o::ProductManifest::kind(&()));
-        let is_way = is(&o::Cluster::kind(&())) || is(&o::ClusterCredential::kind(&()));
+        let (is_cluster, is_credential) =
+            (is(&o::Cluster::kind(&())), is(&o::ClusterCredential::kind(&())));
         let all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let concerned = all.iter().filter(|(name, _)| match whom {
             Whom::Everyone => true,
@@ -107,12 +133,15 @@ impl Bells {
             Whom::Registered(cluster) => *name == cluster || *name == GLOBAL,
         });
         for (_, bell) in concerned {
-            if is_way {
+            if is_credential {
                 bell.moved();
+            }
+            if is_cluster {
+                bell.address_moved();
             }
             if is_asked { bell.asked.notify_one() } else { bell.other.notify_one() }
         }
-        if is(&o::Cluster::kind(&())) {
+        if is_cluster {
             self.fleet.notify_one();
         }
     }
@@ -461,6 +490,20 @@ mod tests {
         ] {
             assert_eq!(Whom::of(kind, &object(name, cluster)), whom, "{kind} {name}");
         }
+    }
+
+    #[test]
+    fn a_heartbeat_of_a_cluster_does_not_make_its_credential_be_looked_up() {
+        let bells = Bells::default();
+        let (a, b) = (bells.of("workload-a"), bells.of("workload-b"));
+        assert_eq!(a.take_moved(), Moved::No);
+        bells.ring("Cluster", &Whom::Registered("workload-a".to_owned()));
+        assert_eq!((a.take_moved(), b.take_moved()), (Moved::Address, Moved::No));
+        assert_eq!(a.take_moved(), Moved::No, "it is asked once");
+        bells.ring("ClusterCredential", &Whom::Everyone);
+        bells.ring("Cluster", &Whom::Registered("workload-a".to_owned()));
+        assert_eq!((a.take_moved(), b.take_moved()), (Moved::Way, Moved::Way));
+        assert_eq!((a.take_moved(), b.take_moved()), (Moved::No, Moved::No));
     }
 
     #[tokio::test]

@@ -20,8 +20,8 @@ mod step;
 mod wake;
 
 pub use step::{ApplyStep, Step};
-pub(crate) use wake::earliest;
 pub use wake::{DRIFT_INTERVAL_S, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, UNKNOWN_INTERVAL_S};
+pub(crate) use wake::{earliest, unreachable_since};
 
 use rules::Hold;
 use wake::after;
@@ -185,8 +185,21 @@ fn adopt(snapshot: &Snapshot, version: &Version, base: Plan) -> Plan {
     }
 }
 
-/// Nothing is asked for: judge the highest version offered, keep customisations in force.
+/// Nothing is asked for: judge the highest version offered, keep customisations in force. A cluster
+/// that cannot be reached is asked again, for nobody else finds out that it is dead.
 fn idle(snapshot: &Snapshot, base: Plan) -> Plan {
+    let plan = kept_up(snapshot, base);
+    match snapshot.unreachable() {
+        Some(error) => Plan {
+            obstacle: Some((StalledReason::ClusterUnreachable, error.to_owned())),
+            wake_at: earliest(plan.wake_at, wake::of_unreachable(snapshot)),
+            ..plan
+        },
+        None => plan,
+    }
+}
+
+fn kept_up(snapshot: &Snapshot, base: Plan) -> Plan {
     if snapshot.status().current.is_none() {
         return judge_highest(snapshot, Plan { situation: Situation::NotInstalled, ..base });
     }

@@ -318,18 +318,28 @@ pub struct ModuleConfigFacts {
     pub not_ready: Option<String>,
 }
 
-/// What a remedy begins with that is typed at the global cluster whichever cluster it is about.
-const AT_GLOBAL: &str = "on the global cluster: ";
-
 impl Snapshot {
     /// A remedy that acts on objects of the cluster itself: of another cluster than the global one
     /// it says where its commands are typed, or they would meet objects of the same name.
     #[must_use]
     pub fn on_cluster(&self, remedy: &str) -> String {
-        if self.is_global || remedy.is_empty() || remedy.starts_with(AT_GLOBAL) {
+        if self.is_global {
             return remedy.to_owned();
         }
-        format!("on cluster {}: {remedy}", self.cluster)
+        api::remedy::on_cluster(&self.cluster, remedy)
+    }
+
+    /// Why a workload cluster cannot be reached: what is installed on it is read there. The global
+    /// cluster cannot be told so, for then its own record could not be read either.
+    #[must_use]
+    pub fn unreachable(&self) -> Option<&str> {
+        match &self.app_releases {
+            Observed::Unknown(error) if !self.is_global => Some(error),
+            Observed::Unknown(_)
+            | Observed::Value(_)
+            | Observed::KindAbsent
+            | Observed::NotRead => None,
+        }
     }
 
     /// The status of the cluster's ClusterVersionShadow; an empty one where there is none.

@@ -72,8 +72,14 @@ impl Arriving {
 /// # Errors
 /// When it must not be deployed, or the platform cannot be read.
 pub(crate) async fn judge(connection: &Connection, arriving: &Arriving) -> Result<(), Failure> {
+    judged(connection, arriving).await.map(drop)
+}
+
+/// The same, with what the platform has.
+async fn judged(connection: &Connection, arriving: &Arriving) -> Result<guard::Present, Failure> {
     let present = guard::Present::read(connection).await?;
-    guard::judge(&present, arriving)
+    guard::judge(&present, arriving)?;
+    Ok(present)
 }
 
 /// The certificates that the operator trusts: the platform's own and those that were given.
@@ -108,7 +114,10 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let arriving = &deployment.arriving;
     let files = manifests::read(deployment.package, arriving)?;
-    judge(connection, arriving).await?;
+    let present = judged(connection, arriving).await?;
+    if let Some(note) = guard::left_note(&present, arriving) {
+        printer.note(&note);
+    }
     let mut tally = apply::Tally::default();
     let mut others = files.iter().peekable();
     while let Some(file) = others.next_if(|file| !file.holds_operator()) {

@@ -62,6 +62,7 @@ impl Assessment {
         all.extend(self.request_not_taken());
         all.extend(self.checks());
         all.extend(self.upkeep());
+        all.extend(self.does_not_answer());
         all.extend(self.settings());
         all.extend(self.silent_operator());
         all.sort_by_key(|item| item.kind);
@@ -195,6 +196,23 @@ impl Assessment {
             message: message.to_owned(),
             remedy: remedy.to_owned(),
             since: None,
+        })
+    }
+
+    /// Nothing is under way and the cluster cannot be reached, unless Stalled says so by now.
+    fn does_not_answer(&self) -> Option<Attention> {
+        let reconciling = self.unreachable()?;
+        let reason = StalledReason::ClusterUnreachable;
+        if self.stalled().is_some_and(|(_, stalled)| stalled == reason.as_str()) {
+            return None;
+        }
+        Some(Attention {
+            kind: Kind::Waiting,
+            subject: format!("cluster {}", self.cluster),
+            reason: reason.as_str().to_owned(),
+            message: reconciling.message.clone(),
+            remedy: self.remedy(Some(reason), ""),
+            since: Some(reconciling.last_transition_time.clone()),
         })
     }
 

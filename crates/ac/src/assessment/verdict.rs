@@ -45,6 +45,10 @@ impl Assessment {
                 };
                 format!("Cluster {cluster} {at}. The request for {target} is REFUSED.")
             }
+            State::Unreachable => format!(
+                "Cluster {cluster}: at {current}, UNREACHABLE{}; it is asked again by itself.",
+                self.unreachable_for(now)
+            ),
             State::Unknown => format!(
                 "Cluster {cluster}: at {current}, in a state that this ac does not know{}",
                 self.ready_in_words()
@@ -52,6 +56,12 @@ impl Assessment {
             State::Upgrading => format!("Cluster {cluster}: {}", self.running(now)),
             State::Stalled => format!("Cluster {cluster}: {}", self.standing(now)),
         }
+    }
+
+    fn unreachable_for(&self, now: Timestamp) -> String {
+        self.unreachable().map_or_else(String::new, |found| {
+            format!(" for {}", elapsed::between(&found.last_transition_time, now))
+        })
     }
 
     fn ready_in_words(&self) -> String {

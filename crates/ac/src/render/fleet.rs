@@ -80,6 +80,7 @@ const fn tone(state: State) -> Tone {
         State::NotUpgradable | State::NotInstalled => Tone::Plain,
         State::NoResult
         | State::Unknown
+        | State::Unreachable
         | State::WaitingForPreflight
         | State::Requested
         | State::Upgrading => Tone::Wait,

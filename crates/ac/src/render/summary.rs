@@ -60,6 +60,7 @@ fn next(assessment: &Assessment, program: &str) -> String {
         | State::Upgrading
         | State::Blocked
         | State::Stalled
+        | State::Unreachable
         | State::Unknown => format!("Follow: {status} --watch\n"),
         _ => format!("More: {status} --verbose\n"),
     }

@@ -54,10 +54,10 @@ pub(super) async fn registry<A: ApiServer, R: Renderer, C: Contents>(
         let message = format!(
             "the pull secret {NAMESPACE}/{name} of ProductBase.spec.registry.secretRef is missing"
         );
-        let remedy = format!(
-            "on the global cluster: create it with an account that can pull: kubectl -n {NAMESPACE} create secret docker-registry {name} --docker-server={} --docker-username=USER --docker-password=PASSWORD",
+        let remedy = api::remedy::at_global(&format!(
+            "create it with an account that can pull: kubectl -n {NAMESPACE} create secret docker-registry {name} --docker-server={} --docker-username=USER --docker-password=PASSWORD",
             registry.address
-        );
+        ));
         return Err(Stop::BlockedUntil(StalledReason::ImagePullFailed, message, remedy));
     }
     Ok(Registry { cluster, address: registry.address, secret })

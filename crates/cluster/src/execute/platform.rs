@@ -2,32 +2,27 @@
 //! and the keys of the release. Each write is sent only where it changes something.
 
 use super::objects::at_version;
-use super::{Contents, Executor, Stop};
+use super::{Contents, Executor, Stop, kinds};
 use crate::observe::parse;
 use crate::render::Renderer;
 use crate::server::{ApiServer, ApplyOptions, PatchBody};
 use api::Version;
 use api::names::{
-    CVO, GLOBAL, NAMESPACE, PRODUCT_BASE, RELEASE_IMAGE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
+    GLOBAL, NAMESPACE, PRODUCT_BASE, RELEASE_IMAGE, RELEASE_KEYS, RELEASE_LICENSE_KEYS,
     RELEASE_SIGNING_KEYS,
 };
 use api::objects::{
     ClusterModule, DeployStatus, ObjectRef, ProductBase, RunningStatus, VersionImage, object_ref,
 };
 use api::signing_key::{self, SigningKey};
-use planner::apply::Decision;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// ClusterModule shows the target and Upgrading, and the cluster has what is recorded on it.
 pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &Version,
 ) -> Result<(), Stop> {
-    if executor.cluster != GLOBAL {
-        // On the global cluster the deployment of the operator brings them.
-        bring_kinds(executor).await?;
-    }
+    kinds::ready(executor).await?;
     let reference = object_ref::<ClusterModule>("", executor.cluster);
     let mut live = match executor.home.get(&reference).await? {
         Some(live) => live,
@@ -59,34 +54,6 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
     let base = json!({ "deployStatus": "Upgrading", "runningStatus": running });
     let status = json!({ "status": { "base": base, "editable": false, "upgradable": false } });
     merge(executor, &reference, &live, Some("status"), status).await?;
-    Ok(())
-}
-
-/// The namespace and the kinds of what is recorded on each cluster. Kinds only grow: those of a
-/// newer operator stay.
-async fn bring_kinds<A: ApiServer, R: Renderer, C: Contents>(
-    executor: &Executor<'_, A, R, C>,
-) -> Result<(), Stop> {
-    let namespace =
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
-    if executor.server.get(&planner::apply::reference(&namespace)?).await?.is_none() {
-        executor.server.create(&namespace).await?;
-    }
-    let definitions = api::crds::of_each_cluster().iter().map(|crd| json!(crd)).collect();
-    let definitions = planner::apply::prepare(definitions, CVO)?;
-    let mut live = BTreeMap::new();
-    for definition in &definitions {
-        if let Some(found) = executor.server.get(&definition.reference).await? {
-            live.insert(definition.reference.clone(), found);
-        }
-    }
-    let plan = planner::apply::plan_apply(definitions, &BTreeSet::new(), &live);
-    let wanted = plan.objects.into_iter().filter(|(_, decision)| *decision != Decision::Skip);
-    for (definition, _) in wanted {
-        let version = version_of(live.get(&definition.reference));
-        let body = at_version(definition.body, version);
-        executor.server.apply(&body, ApplyOptions { force: true, dry_run: false }).await?;
-    }
     Ok(())
 }
 

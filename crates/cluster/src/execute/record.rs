@@ -2,7 +2,7 @@
 
 use super::component::{Rendered, chart_of, chart_status, lifecycle};
 use super::objects::at_version;
-use super::{Contents, Executor, Stop, resource_patches};
+use super::{Contents, Executor, Stop, kinds, resource_patches};
 use crate::call::CallError;
 use crate::observe::{Patches, typed};
 use crate::render::Renderer;
@@ -75,6 +75,7 @@ impl Record {
         step: &ApplyStep,
         spec: &AppReleaseSpec,
     ) -> Result<(), Stop> {
+        kinds::ready(executor).await?;
         let body = json!({
             "apiVersion": self.reference.api_version,
             "kind": self.reference.kind,
@@ -220,6 +221,7 @@ impl Record {
         if status == self.status && self.live.as_ref().is_some_and(|l| l.status.is_some()) {
             return Ok(());
         }
+        kinds::ready(executor).await?;
         let version = self.live.as_ref().and_then(|l| l.metadata.resource_version.clone());
         let Some(version) = version else {
             return Err(Stop::Waiting(format!("{} is not there yet", self.reference)));

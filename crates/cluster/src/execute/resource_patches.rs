@@ -4,7 +4,7 @@
 use super::component::Rendered;
 use super::objects::at_version;
 use super::record::later;
-use super::{Contents, Executor, Stop};
+use super::{Contents, Executor, Stop, kinds};
 use crate::observe::{Patches, typed};
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
@@ -128,6 +128,7 @@ async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
     if unchanged {
         return Ok(());
     }
+    kinds::ready(executor).await?;
     let status = ResourcePatchStatus {
         observed_generation: patch.metadata.generation,
         phase,

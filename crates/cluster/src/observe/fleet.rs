@@ -97,6 +97,12 @@ impl Route {
         self.digest == other.digest
     }
 
+    /// Whether this is where it ends.
+    #[must_use]
+    pub fn leads_to(&self, address: &http::Uri) -> bool {
+        self.config.cluster_url == *address
+    }
+
     /// The API server at its end.
     ///
     /// # Errors
@@ -115,6 +121,18 @@ pub enum NoRoute {
     /// There is none, or none any more: a credential that was taken away is not used on.
     #[error("{0}")]
     None(String),
+}
+
+/// Where the API server of a registered cluster is: one object is read, however many there are.
+///
+/// # Errors
+/// Says why it is nowhere, or why that is not known.
+pub async fn address<A: ApiServer>(home: &A, name: &str) -> Result<http::Uri, NoRoute> {
+    let said = |what: &str| format!("cluster {name} cannot be reached: {what}");
+    let cluster = typed::<Cluster, _>(home, "", name).await;
+    let cluster = cluster.map_err(|error| NoRoute::Unknown(said(&error.to_string())))?;
+    let cluster = cluster.ok_or_else(|| NoRoute::None(said("there is no such Cluster")))?;
+    address_of(&cluster).map_err(|why| NoRoute::None(said(&why)))
 }
 
 /// Finds how a registered cluster is reached.
@@ -231,14 +249,8 @@ impl Fleet for LiveFleet {
     }
 }
 
-/// The configuration of a client for a registered cluster.
-///
-/// # Errors
-/// When the Cluster has no address or the credential is malformed; never what a token holds.
-pub fn config_of(
-    cluster: &Cluster,
-    credential: &ClusterCredential,
-) -> Result<kube::Config, String> {
+/// The address under which the API server of a registered cluster is advertised.
+fn address_of(cluster: &Cluster) -> Result<http::Uri, String> {
     let status = cluster.status.clone().unwrap_or_default();
     let address =
         status.addresses.iter().find(|a| a.kind == ADVERTISE).or_else(|| status.addresses.first());
@@ -249,8 +261,18 @@ pub fn config_of(
         address.host.clone()
     };
     let url = format!("https://{host}:{}{}", address.port, address.path);
-    let url = url.parse::<http::Uri>().map_err(|e| format!("its address is malformed: {e}"))?;
-    let mut config = kube::Config::new(url);
+    url.parse::<http::Uri>().map_err(|e| format!("its address is malformed: {e}"))
+}
+
+/// The configuration of a client for a registered cluster.
+///
+/// # Errors
+/// When the Cluster has no address or the credential is malformed; never what a token holds.
+pub fn config_of(
+    cluster: &Cluster,
+    credential: &ClusterCredential,
+) -> Result<kube::Config, String> {
+    let mut config = kube::Config::new(address_of(cluster)?);
     let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text);
     if !credential.spec.ca_cert.is_empty() {
         let pem =

@@ -12,7 +12,12 @@ use crate::world::World;
 use crate::world::ends::plain;
 use api::HistoryState;
 use api::checks::CheckReason;
-use api::names::GLOBAL;
+use api::names::{ADVERTISE, GLOBAL, NAMESPACE};
+use api::objects::{
+    Cluster, ClusterCredential, ClusterModule, ClusterVersionShadow, ModuleInfo, object_ref,
+};
+use cluster::observe::{address as address_of, route};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -135,4 +140,63 @@ fn a_workload_cluster_never_passes_global() {
         both_completed(&world);
         world.ends_alike(&plain(&world.store_of(NAME)), expected);
     });
+}
+
+#[test]
+fn a_cluster_whose_address_moved_is_followed() {
+    let (faults, order) = (Faults::default(), Prng::new(2));
+    let world = World::of_all(installed(), faults, order, "a cluster that moves");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    world.server.outside(|store| {
+        let credential = object_ref::<ClusterCredential>("", NAME);
+        store.edit(&credential, |value| value["caCert"] = json!("")).unwrap();
+    });
+    let advertised = |host: &str| {
+        let cluster = object_ref::<Cluster>("", NAME);
+        let address = json!([{ "host": host, "port": 6443, "type": ADVERTISE }]);
+        let edit = |value: &mut Value| {
+            value["status"]["addresses"] = address;
+            Ok(())
+        };
+        world.server.outside(|store| store.update(&cluster, true, "platform", edit)).unwrap();
+        let home = &world.server;
+        let found = async { (route(home, NAME).await, address_of(home, NAME).await) };
+        let (route, address) = runtime.block_on(found);
+        (route.unwrap(), address.unwrap())
+    };
+    let (before, old) = advertised("10.0.0.1");
+    let (probed, same) = advertised("10.0.0.1");
+    assert!(before.leads_to(&same) && before.is_that_of(&probed), "a probe is no move");
+    let (after, new) = advertised("10.0.0.2");
+    assert!(!before.leads_to(&new) && after.leads_to(&new) && !after.leads_to(&old));
+    assert!(!before.is_that_of(&after), "it is reached anew");
+}
+
+#[test]
+fn a_cluster_that_is_registered_again_under_its_name_begins_anew() {
+    let (faults, order) = (Faults::default(), Prng::new(3));
+    let mut world = World::of_all(installed(), faults, order, "a name that is used again");
+    let shadow = object_ref::<ClusterVersionShadow>(NAMESPACE, NAME);
+    let uid = |world: &World| world.get(&shadow).unwrap()["metadata"]["uid"].clone();
+    let (before, history) = (uid(&world), world.status_of(NAME).history);
+    assert_eq!(history.len(), 1, "it has a past");
+    world.server.outside(|store| {
+        for gone in [
+            object_ref::<Cluster>("", NAME),
+            object_ref::<ClusterCredential>("", NAME),
+            object_ref::<ClusterModule>("", NAME),
+            object_ref::<ModuleInfo>("", &format!("{NAME}-notes")),
+        ] {
+            let live = store.get(&gone).unwrap().unwrap();
+            store.delete(&live, "an administrator").unwrap();
+        }
+        store.register(NAME);
+    });
+    world.server.of(NAME, NAME).outside(|store| *store = Store::workload(store.now));
+    world.turn();
+    assert_eq!(world.status_of(NAME).history, history, "what is old is not written on");
+    world.settle();
+    let status = world.status_of(NAME);
+    assert_ne!(uid(&world), before, "the old record went with its owner");
+    assert_eq!((status.history.len(), status.current), (0, None), "nothing of it is told on");
 }

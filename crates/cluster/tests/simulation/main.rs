@@ -10,6 +10,7 @@ mod fields;
 mod fleet;
 mod follower;
 mod invariants;
+mod kinds;
 mod leaders;
 mod platform;
 mod prng;

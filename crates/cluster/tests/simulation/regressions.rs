@@ -10,7 +10,7 @@ use crate::world::World;
 use api::StalledReason;
 use api::names::{GLOBAL, NAMESPACE, PULL_SECRET, RESOURCE_PATCH_FINALIZER};
 use api::objects::{ObjectRef, ResourcePatch, object_ref};
-use cluster::execute::{ContentError, Contents, Executor};
+use cluster::execute::{ContentError, Contents, Executor, Kinds};
 use planner::plan::ApplyStep;
 use planner::{Step, StepResult};
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ fn execute<C: Contents>(world: &World, contents: &C, step: &Step) -> StepResult 
         let now = world.now();
         let server = &world.server;
         let home = server;
-        let executor =
-            Executor { home, server, renderer: &Templates, contents, cluster: GLOBAL, now };
+        let (renderer, cluster, kinds) = (&Templates, GLOBAL, Kinds::default());
+        let executor = Executor { home, server, renderer, contents, cluster, now, kinds };
         let result = runtime.block_on(executor.execute(step)).result;
         if !matches!(result, StepResult::Waiting(_)) {
             return result;

@@ -14,7 +14,7 @@ use api::CheckState;
 use api::names::GLOBAL;
 use api::objects::ObjectRef;
 use cluster::Announcer;
-use cluster::execute::Executor;
+use cluster::execute::{Executor, Kinds};
 use cluster::round::{Ended, Written};
 use jiff::{SignedDuration, Timestamp};
 pub(crate) use rounds::End;
@@ -163,6 +163,7 @@ impl World {
             contents: &Shelf,
             cluster: GLOBAL,
             now,
+            kinds: Kinds::default(),
         };
         self.runtime.block_on(executor.execute(step))
     }

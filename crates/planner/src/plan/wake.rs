@@ -3,7 +3,8 @@
 use crate::preflight::{self, Summary};
 use crate::snapshot::Snapshot;
 use crate::target::Target;
-use api::objects::Preflight;
+use api::conditions::{ConditionReason, ConditionStatus, ConditionType, find};
+use api::objects::{ClusterVersionShadowStatus, Preflight};
 use jiff::{SignedDuration, Timestamp};
 
 /// How often an upgrade that runs is looked at, in seconds.
@@ -14,6 +15,21 @@ pub const UNKNOWN_INTERVAL_S: i64 = 5;
 pub const PREFLIGHT_INTERVAL_S: i64 = 30;
 /// How often drift of an installed component is looked for while idle, in seconds.
 pub const DRIFT_INTERVAL_S: i64 = 600;
+
+/// When a cluster that could not be reached is asked again: the less often the longer it is gone.
+pub(super) fn of_unreachable(snapshot: &Snapshot) -> Option<Timestamp> {
+    let gone_s = unreachable_since(&snapshot.status())
+        .map_or(0, |since| snapshot.now.duration_since(since).as_secs());
+    after(snapshot, gone_s.clamp(UNKNOWN_INTERVAL_S, PREFLIGHT_INTERVAL_S))
+}
+
+/// Since when a status says that its cluster cannot be reached while nothing is under way on it.
+pub(crate) fn unreachable_since(status: &ClusterVersionShadowStatus) -> Option<Timestamp> {
+    let reconciling = find(&status.conditions, ConditionType::Reconciling)?;
+    let is_true = reconciling.status == ConditionStatus::True.as_str();
+    (is_true && reconciling.reason == ConditionReason::Retrying.as_str())
+        .then_some(reconciling.last_transition_time.0)
+}
 
 /// A moment some seconds after the snapshot.
 pub(super) fn after(snapshot: &Snapshot, seconds: i64) -> Option<Timestamp> {

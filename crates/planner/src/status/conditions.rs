@@ -1,6 +1,7 @@
 //! The four conditions, by the situation: one row of the design's table each. Decides nothing
 //! else: what it says is in the plan, the outcomes and the status already.
 
+mod idle;
 mod running;
 mod waiting;
 
@@ -81,14 +82,19 @@ pub(super) fn update(
 fn rows(round: &Round<'_>) -> Rows {
     match &round.plan.situation {
         Situation::NotInstalled => not_installed(round),
-        Situation::NotUpgradable(why) => idle(
+        // It is none of ours, so that nobody need know here whether it answers.
+        Situation::NotUpgradable(why) => idle::rows(
             round,
             Row::new(False, R::NotUpgradable, why),
             Row::new(True, R::NotUpgradable, why),
+            None,
         ),
-        Situation::Idle | Situation::Adopt(_) => {
-            idle(round, offered_preflight(round), reached(round.next))
-        }
+        Situation::Idle | Situation::Adopt(_) => idle::rows(
+            round,
+            offered_preflight(round),
+            reached(round.next),
+            round.snapshot.unreachable(),
+        ),
         Situation::Complete => Rows {
             preflight: Row::new(Unknown, R::NoTarget, nothing_newer(round.next)),
             ready: reached(round.next),
@@ -117,44 +123,18 @@ fn reached(next: &ClusterVersionShadowStatus) -> Row {
 }
 
 fn not_installed(round: &Round<'_>) -> Rows {
-    match &round.plan.obstacle {
+    let (preflight, ready) = match &round.plan.obstacle {
         Some((_, error)) => {
             let message = format!("what is installed is not known yet: {error}");
-            idle(
-                round,
-                Row::new(Unknown, R::Retrying, &message),
-                Row::new(Unknown, R::Retrying, &message),
-            )
+            let row = || Row::new(Unknown, R::Retrying, &message);
+            (row(), row())
         }
-        None => idle(
-            round,
-            offered_preflight(round),
-            Row::new(
-                False,
-                R::NotInstalled,
-                "nothing is installed yet; ask for a version to install it",
-            ),
-        ),
-    }
-}
-
-fn idle(round: &Round<'_>, preflight: Row, ready: Row) -> Rows {
-    let notes = [refusal_note(round.plan), upkeep_note(round)];
-    let message = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
-    Rows {
-        preflight,
-        ready,
-        reconciling: Row::new(False, R::Idle, message),
-        stalled: match &round.plan.refusal {
-            Some(refusal) => {
-                let reason = StalledReason::RequestRefused;
-                let (why, own) = api::remedy::split(refusal);
-                Row::stalled_with(reason, why, &known_remedy(reason, own, round.snapshot))
-            }
-            None => Row::not_stalled(),
-        },
-        wake_at: None,
-    }
+        None => {
+            let message = "nothing is installed yet; ask for a version to install it";
+            (offered_preflight(round), Row::new(False, R::NotInstalled, message))
+        }
+    };
+    idle::rows(round, preflight, ready, round.snapshot.unreachable())
 }
 
 /// PreflightReady while nothing is asked for: that of the highest version offered.

@@ -141,6 +141,10 @@ const ROWS: &[Row] = &[
         fails: &[
             ("{kubernetes: {global: {Value: v1.30.9}}}", R::VersionOutOfRange),
             ("{kubernetes: {imported: {Value: v1.35.0}}}", R::VersionOutOfRange),
+            (
+                "{cluster: workload-a, isGlobal: false, kubernetes: {workload-a: {Value: v1.30.9}}}",
+                R::VersionOutOfRange,
+            ),
         ],
         retries: &[
             "{kubernetes: {global: {Unknown: x}}}",
@@ -482,5 +486,46 @@ fn a_gate_of_the_release_names_its_clusters_and_modules() {
         let all = preflight::run(&world.snapshot, &target, None, Run::Decisive);
         let found = all.checks.iter().find(|c| c.name == "AdminAckRequired").unwrap();
         assert_eq!(found.state, state, "{gate:?}");
+    }
+}
+
+/// Whether what a check looks at stands on the cluster itself, by what is read of it; all else is
+/// kept on the global cluster.
+const fn is_of_the_cluster(check: CheckName) -> bool {
+    match check {
+        CheckName::ResourcePatchUpgradeable
+        | CheckName::DockerRuntimeUnsupported
+        | CheckName::ControlPlaneStaticPodsPresent
+        | CheckName::CustomEtcdBackupCronJobsAbsent
+        | CheckName::CRIUpgradePodsAbsent => true,
+        CheckName::ClusterVersionUpgradeable
+        | CheckName::AdminAckRequired
+        | CheckName::VersionUpgradePath
+        | CheckName::KubernetesVersionSupported
+        | CheckName::ClusterRunning
+        | CheckName::ClusterModuleStable
+        | CheckName::ModuleInfoStable
+        | CheckName::PlatformLicense => false,
+    }
+}
+
+#[test]
+fn every_check_of_a_workload_cluster_names_where_its_command_is_typed() {
+    for row in ROWS {
+        let mut failed = 0;
+        for (edit, _) in row.fails {
+            let found = check(&World::new().edited(WORKLOAD).edited(edit), row.check);
+            if found.state != CheckState::Failed {
+                continue;
+            }
+            failed += 1;
+            let says = found.remedy.starts_with("on cluster workload-a: ");
+            assert_eq!(says, is_of_the_cluster(row.check), "{}: {}", row.check, found.remedy);
+            let of_global = ["--cluster=global", "cvsh global"];
+            let is_first = row.check == CheckName::ClusterVersionUpgradeable;
+            let names_another = of_global.iter().any(|other| found.remedy.contains(other));
+            assert!(is_first || !names_another, "{}: {}", row.check, found.remedy);
+        }
+        assert!(failed > 0, "{} fails on a workload cluster as well", row.check);
     }
 }

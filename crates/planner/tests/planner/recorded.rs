@@ -16,6 +16,8 @@ const RECORDS: &[(&str, &str, usize)] = &[
     ("refused_lower", "refused", 1),
     ("refused_unpublished", "refused", 2),
     ("refused_left_over_image", "refused", 4),
+    ("idle_unreachable", "idle_unreachable", 2),
+    ("idle_stalled_unreachable", "idle_unreachable", 5),
     ("refused_in_flight", "refused_in_flight", 3),
 ];
 

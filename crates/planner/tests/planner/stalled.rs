@@ -84,6 +84,49 @@ fn the_command_names_the_cluster_that_is_stalled() {
     assert!(message.contains("patch cvsh workload-a"), "{message}");
 }
 
+/// Where what a person does about a reason is typed, for a workload cluster.
+const fn begins_with(reason: StalledReason) -> &'static str {
+    match reason {
+        // What acts on objects of the cluster itself.
+        StalledReason::Forbidden
+        | StalledReason::HookFailed
+        | StalledReason::FieldConflict
+        | StalledReason::ResourcePatchFailed
+        | StalledReason::TimedOut
+        | StalledReason::ContainerFailing => "on cluster workload-a: ",
+        // What is typed at global, as everything that says nothing else.
+        StalledReason::PreflightFailed
+        | StalledReason::PreflightUnknown
+        | StalledReason::RequestRefused
+        | StalledReason::ImagePullFailed
+        | StalledReason::ReleaseUnavailable
+        | StalledReason::ReleaseInvalid
+        | StalledReason::ClusterUnreachable => "",
+        // No command: the message tells.
+        StalledReason::RenderFailed | StalledReason::ObjectRejected => "read the message",
+    }
+}
+
+#[test]
+fn every_reason_of_a_workload_cluster_names_where_its_command_is_typed() {
+    for reason in StalledReason::ALL.iter().copied() {
+        let (remedy, begins) = (reason.remedy_for("workload-a"), begins_with(reason));
+        assert!(remedy.starts_with(begins), "{reason}: {remedy}");
+        assert_eq!(
+            remedy.starts_with("on cluster "),
+            begins.starts_with("on cluster "),
+            "{remedy}"
+        );
+        // Typed at global it meets objects there: only those that are kept of this cluster.
+        let acts = remedy.contains("kubectl") && !begins.starts_with("on cluster ");
+        assert!(!acts || remedy.contains("cvsh workload-a"), "{reason}: {remedy}");
+        for of_global in ["--cluster=global", "cvsh global", "on cluster global"] {
+            assert!(!remedy.contains(of_global), "{reason}: {remedy}");
+        }
+        assert!(!reason.remedy_for("global").contains("on cluster "), "{reason}");
+    }
+}
+
 #[test]
 fn a_long_cause_does_not_push_out_what_to_do() {
     let mut world = running();

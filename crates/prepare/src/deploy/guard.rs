@@ -4,9 +4,10 @@
 use super::Arriving;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use api::names::{CVO, CVO_CONTAINER, NAMESPACE, product_manifest};
+use api::conditions::{ConditionStatus, ConditionType, find};
+use api::names::{CVO, CVO_CONTAINER, GLOBAL, NAMESPACE, product_manifest};
 use api::objects::{ClusterVersionShadow, ObjectRef, ProductManifest, VersionImage, object_ref};
-use api::{Digest, Version};
+use api::{Digest, StalledReason, Version};
 use cluster::{ApiServer as _, CallError, ListQuery};
 use serde_json::Value;
 
@@ -18,10 +19,35 @@ pub(super) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 pub(super) struct Present {
     /// The operator that is deployed.
     pub(super) operator: Option<Operator>,
-    /// Upgrades in flight: cluster and version.
-    pub(super) in_flight: Vec<(String, String)>,
+    /// Upgrades in flight.
+    pub(super) in_flight: Vec<InFlight>,
     /// Published releases: name, version and the digest they are bound to.
     pub(super) published: Vec<Published>,
+}
+
+/// An upgrade in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InFlight {
+    /// The cluster.
+    pub(super) cluster: String,
+    /// The version that it is on its way to.
+    pub(super) version: String,
+    /// Whether its operator has given up reaching it, and a person must act.
+    pub(super) is_unreachable: bool,
+}
+
+impl InFlight {
+    fn of(shadow: ClusterVersionShadow) -> Option<Self> {
+        let status = shadow.status.unwrap_or_default();
+        let version = planner::request::in_flight(&status)?.version.clone();
+        let cluster = shadow.metadata.name.unwrap_or_default();
+        let stalled = find(&status.conditions, ConditionType::Stalled);
+        let is_unreachable = stalled.is_some_and(|stalled| {
+            stalled.status == ConditionStatus::True.as_str()
+                && stalled.reason == StalledReason::ClusterUnreachable.as_str()
+        });
+        Some(Self { is_unreachable: is_unreachable && cluster != GLOBAL, cluster, version })
+    }
 }
 
 /// A deployed operator.
@@ -65,12 +91,7 @@ impl Present {
         let found = server.get(&deployment()).await;
         let found = found.map_err(connection.failed(format!("read Deployment {CVO}")))?;
         let shadows = list::<ClusterVersionShadow>(connection).await?;
-        let in_flight = shadows.into_iter().filter_map(|shadow| {
-            let status = shadow.status.unwrap_or_default();
-            let entry = planner::request::in_flight(&status)?;
-            Some((shadow.metadata.name.unwrap_or_default(), entry.version.clone()))
-        });
-        let in_flight = in_flight.collect();
+        let in_flight = shadows.into_iter().filter_map(InFlight::of).collect();
         let manifests = list::<ProductManifest>(connection).await?;
         Ok(Self {
             operator: found.as_ref().map(operator),
@@ -168,8 +189,9 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
             );
         }
     }
-    if let Some((cluster, under_way)) = stuck(present, arriving) {
-        let (cluster, under_way) = (api::text::line(cluster, 64), api::text::line(under_way, 64));
+    if let Some(stuck) = not_taken_over(present, arriving).find(|one| !is_left(present, one)) {
+        let cluster = api::text::line(&stuck.cluster, 64);
+        let under_way = api::text::line(&stuck.version, 64);
         return refused(
             format!(
                 "cluster {cluster} is on its way to {under_way}, and {version} does not take over from there; nothing was changed"
@@ -203,17 +225,41 @@ pub(super) fn judge(present: &Present, arriving: &Arriving) -> Result<(), Failur
     Ok(())
 }
 
-/// The upgrade in flight that another operator than that of this package drives, or drove where its
-/// Deployment is gone.
-fn stuck<'a>(present: &'a Present, arriving: &Arriving) -> Option<&'a (String, String)> {
+/// The upgrades in flight that another operator than that of this package drives, or drove where
+/// its Deployment is gone.
+fn not_taken_over<'a>(
+    present: &'a Present,
+    arriving: &'a Arriving,
+) -> impl Iterator<Item = &'a InFlight> {
     let takes_over = |under_way: &String| match &present.operator {
         Some(operator) => operator.digest.as_ref() == Some(&arriving.operator),
         None => *under_way == arriving.version.to_string(),
     };
     let is_partial =
         |under_way: &String| arriving.partial.iter().any(|p| p.to_string() == *under_way);
-    let mut all = present.in_flight.iter();
-    all.find(|(_, under_way)| !takes_over(under_way) && !is_partial(under_way))
+    let all = present.in_flight.iter();
+    all.filter(move |one| !takes_over(&one.version) && !is_partial(&one.version))
+}
+
+/// Whether an upgrade holds up nobody: its cluster is dead, so that nothing would end it, and the
+/// other clusters would wait for ever. Nothing moves on it while it cannot be reached; once it
+/// answers it goes on to the version that it is bound to. Where no operator runs, nobody knows
+/// whether what was said last still holds.
+const fn is_left(present: &Present, one: &InFlight) -> bool {
+    present.operator.is_some() && one.is_unreachable
+}
+
+/// What is said of the clusters whose upgrade is left to the arriving operator half done.
+pub(super) fn left_note(present: &Present, arriving: &Arriving) -> Option<String> {
+    let left = not_taken_over(present, arriving).filter(|one| is_left(present, one));
+    let left: Vec<String> =
+        left.map(|one| format!("{} (on its way to {})", one.cluster, one.version)).collect();
+    (!left.is_empty()).then(|| {
+        format!(
+            "note: these clusters cannot be reached and hold up nothing; their upgrade goes on with the new operator once they answer: {}",
+            api::text::names(&left)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -238,9 +284,30 @@ mod tests {
                 version: version.to_owned(),
                 digest: Some(Digest::of(digest)),
             }),
-            in_flight: in_flight.iter().map(|v| ("global".to_owned(), (*v).to_owned())).collect(),
+            in_flight: in_flight.iter().map(|v| flight("global", v, "")).collect(),
             published: Vec::new(),
         }
+    }
+
+    /// An upgrade that is Stalled for this reason, or not.
+    fn flight(cluster: &str, version: &str, stalled: &str) -> InFlight {
+        let is_stalled = if stalled.is_empty() { "False" } else { "True" };
+        let condition = |kind: &str, status: &str, reason: &str| {
+            serde_json::json!({
+                "type": kind, "status": status, "reason": reason, "message": "",
+                "lastTransitionTime": "2026-11-22T20:00:00Z",
+            })
+        };
+        let shadow = serde_json::json!({
+            "apiVersion": "product.alauda.io/v1alpha1", "kind": "ClusterVersionShadow",
+            "metadata": { "name": cluster }, "spec": {},
+            "status": {
+                "conditions": [condition("Stalled", is_stalled, stalled)],
+                "desired": { "version": version, "image": "r:1/acp/product-image@sha256:1" },
+                "history": [{ "version": version, "state": "Partial" }],
+            },
+        });
+        InFlight::of(serde_json::from_value(shadow).unwrap()).unwrap()
     }
 
     fn refusal(present: &Present, arriving: &Arriving) -> String {
@@ -268,6 +335,29 @@ mod tests {
         judge(&present("4.2.2", b"old", &["4.2.2"]), &way_out).unwrap();
         let two = present("4.2.2", b"old", &["4.2.2", "4.2.1"]);
         assert!(refusal(&two, &way_out).contains("4.2.1"));
+    }
+
+    #[test]
+    fn a_dead_workload_cluster_is_named_and_holds_up_no_operator() {
+        let with = |in_flight| Present { in_flight, ..present("4.2.2", b"old", &[]) };
+        let dead = || flight("workload-a", "4.2.2", "ClusterUnreachable");
+        let left = with(vec![dead()]);
+        judge(&left, &arriving()).unwrap();
+        let note = left_note(&left, &arriving()).unwrap();
+        assert!(note.ends_with("workload-a (on its way to 4.2.2)"), "{note}");
+        let way_out = Arriving { partial: vec!["4.2.2".parse().unwrap()], ..arriving() };
+        assert_eq!(left_note(&left, &way_out), None, "it takes over from there");
+        for alive in [
+            flight("workload-b", "4.2.2", ""),
+            flight("workload-b", "4.2.2", "HookFailed"),
+            flight("global", "4.2.2", "ClusterUnreachable"),
+        ] {
+            let cluster = alive.cluster.clone();
+            let text = refusal(&with(vec![dead(), alive]), &arriving());
+            assert!(text.contains(&format!("cluster {cluster} is on its way")), "{text}");
+        }
+        let nobody_looks = Present { operator: None, ..left };
+        assert!(refusal(&nobody_looks, &arriving()).contains("workload-a"));
     }
 
     #[test]
