@@ -100,7 +100,7 @@ impl StalledReason {
                 "look at the named object: kubectl describe and kubectl logs; the upgrade continues once it is healthy"
             }
             Self::PluginFailed => {
-                "on the global cluster: read what the plugin says: kubectl get moduleinfoes -o yaml; the upgrade continues once it is Running"
+                "read what the plugin says: kubectl get moduleinfoes -l cpaas.io/cluster-name=global -o yaml; the upgrade continues once it is Running"
             }
             Self::ReleaseUnavailable => {
                 "make the registry reachable, or send the release again: bash upgrade.sh --only-sync-image"
@@ -141,6 +141,7 @@ impl StalledReason {
         }
         self.remedy()
             .replace("--cluster=global", &format!("--cluster={cluster}"))
+            .replace("cluster-name=global", &format!("cluster-name={cluster}"))
             .replace("cvsh global", &format!("cvsh {cluster}"))
     }
 }

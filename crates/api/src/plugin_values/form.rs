@@ -13,7 +13,7 @@ const PREFIX: &str = "urn:alm:descriptor:com.tectonic.ui:";
 /// Begins a choice that a field offers.
 const SELECT: &str = "select:";
 /// Most descriptors of one form.
-pub(super) const DESCRIPTOR_LIMIT: usize = 1024;
+const DESCRIPTOR_LIMIT: usize = 1024;
 /// Longest value that is shown, in bytes.
 const SHOWN: usize = 64;
 
@@ -155,7 +155,8 @@ fn is_empty(value: &Value) -> bool {
 fn is_text(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own == text,
-        Value::Bool(_) | Value::Number(_) => value.to_string() == text,
+        Value::Bool(own) => text == if *own { "true" } else { "false" },
+        Value::Number(own) => own.to_string() == text,
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }

@@ -1,6 +1,6 @@
-//! The namespace and the kinds of what is recorded on each cluster. On the global one the deployment
-//! of the operator brings them; to the others the operator does, before it records anything there:
-//! what an older definition does not know the API server drops without a word.
+//! The namespace and the kinds of what is recorded on each cluster. On the global one the
+//! deployment of the operator brings them; to the others the operator does, before it records
+//! anything there: what an older definition does not know the API server drops without a word.
 //!
 //! Must not know what is recorded. Kinds only grow: those of a newer operator stay.
 
@@ -30,7 +30,7 @@ pub(super) async fn ready<A: ApiServer, R: Renderer, C: Contents>(
     if executor.cluster == GLOBAL {
         return Ok(());
     }
-    executor.kinds.0.get_or_try_init(|| bring(executor)).await.map(|()| ())
+    executor.kinds.0.get_or_try_init(|| bring(executor)).await.copied()
 }
 
 async fn bring<A: ApiServer, R: Renderer, C: Contents>(

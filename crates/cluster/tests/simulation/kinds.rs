@@ -41,7 +41,8 @@ fn step(value: &str) -> Step {
         image: image("4.2.1"),
         images: release.images.clone(),
         predecessors: release.predecessors.clone(),
-        release: release.version,
+        release: release.version.to_string(),
+        module_info: String::new(),
     }))
 }
 

@@ -99,6 +99,7 @@ const fn begins_with(reason: StalledReason) -> &'static str {
         | StalledReason::PreflightUnknown
         | StalledReason::RequestRefused
         | StalledReason::ImagePullFailed
+        | StalledReason::PluginFailed
         | StalledReason::ReleaseUnavailable
         | StalledReason::ReleaseInvalid
         | StalledReason::ClusterUnreachable => "",
@@ -119,8 +120,10 @@ fn every_reason_of_a_workload_cluster_names_where_its_command_is_typed() {
         );
         // Typed at global it meets objects there: only those that are kept of this cluster.
         let acts = remedy.contains("kubectl") && !begins.starts_with("on cluster ");
-        assert!(!acts || remedy.contains("cvsh workload-a"), "{reason}: {remedy}");
-        for of_global in ["--cluster=global", "cvsh global", "on cluster global"] {
+        let of_it = ["cvsh workload-a", "cluster-name=workload-a"];
+        assert!(!acts || of_it.iter().any(|it| remedy.contains(it)), "{reason}: {remedy}");
+        let of_global = ["--cluster=global", "cvsh global", "on cluster global", "name=global"];
+        for of_global in of_global {
             assert!(!remedy.contains(of_global), "{reason}: {remedy}");
         }
         assert!(!reason.remedy_for("global").contains("on cluster "), "{reason}");
