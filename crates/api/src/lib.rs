@@ -14,6 +14,7 @@ pub mod image;
 pub mod license;
 pub mod names;
 pub mod objects;
+pub mod plugin_values;
 pub mod release;
 pub mod remedy;
 pub mod secret_data;
