@@ -4,11 +4,14 @@
 //! Nothing is decided here that the planner could decide, and nothing is pulled from a registry:
 //! the contents of a release are handed in.
 
+pub mod admin;
 pub mod call;
 pub mod events;
 pub mod execute;
+pub mod kubeconfig;
 pub mod live;
 pub mod observe;
+pub mod platform;
 pub mod render;
 pub mod round;
 pub mod server;
