@@ -28,6 +28,10 @@ pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const LAYER_GZIP_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Media type of the empty configuration of an artifact.
 pub const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+/// Media type of the configuration of a Helm chart: its Chart.yaml as JSON.
+pub const HELM_CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
+/// Media type of the layer that is a Helm chart.
+pub const HELM_CHART_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// The empty configuration.
 pub const EMPTY: &[u8] = b"{}";
 /// Media type of an image manifest as Docker writes it.

@@ -5,6 +5,7 @@ mod accounts;
 mod answer;
 mod auth;
 mod call;
+mod chart;
 mod error;
 mod given;
 mod pieces;
