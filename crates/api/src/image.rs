@@ -163,6 +163,12 @@ impl FromStr for ImageRef {
     }
 }
 
+/// Whether a text is the address of a registry: a host, with a port or without.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    !text.contains('/') && format!("{text}/x").parse::<ImageRef>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

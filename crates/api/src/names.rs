@@ -158,3 +158,20 @@ pub fn module_info(cluster: &str, module: &str) -> String {
 pub fn module_config(module: &str, version: &str) -> String {
     format!("{module}-{version}")
 }
+
+/// ClusterRole and ClusterRoleBinding with the rights that the operator needs for the charts of a
+/// plugin.
+#[must_use]
+pub fn plugin_role(module: &str) -> String {
+    format!("acp:{CVO}:plugin:{module}")
+}
+
+/// Whether a text is a name as most kinds of Kubernetes want it (RFC 1123 label).
+#[must_use]
+pub fn is_label(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    text.len() <= 63
+        && text.bytes().all(|b| plain(b) || b == b'-')
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().last().is_some_and(plain)
+}

@@ -2,12 +2,16 @@
 //! its end, nothing in a header that two readers could take differently. Knows nothing of what it
 //! holds.
 
+mod files;
+
 use std::io::{self, Read};
 
 use api::Digest;
 use tar::{EntryType, Header};
 
 use crate::digest;
+
+pub(crate) use files::{Files, FilesError};
 
 /// The length of a block, in bytes.
 const BLOCK: usize = 512;
@@ -87,6 +91,23 @@ impl<R: Read> Entries<R> {
         match self.left {
             0 => Ok(digest),
             _ => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// The next bytes of the entry that came last; none after its last one.
+    pub(crate) fn piece(&mut self, buffer: &mut [u8]) -> Result<usize, Broken> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        let read = (&mut self.reader).take(self.left).read(buffer);
+        match read {
+            Ok(0) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => {
+                self.left -= n as u64;
+                Ok(n)
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.piece(buffer),
+            Err(source) => Err(self.broken(source)),
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod image;
 pub mod layout;
 pub mod package;
+mod plugin;
 mod signature;
 pub mod tree;
 

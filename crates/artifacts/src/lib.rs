@@ -13,6 +13,8 @@ pub mod digest;
 pub mod layout;
 pub mod oci;
 pub mod package;
+pub mod plugin;
+pub mod progress;
 pub mod registry;
 mod signature;
 pub mod sync;

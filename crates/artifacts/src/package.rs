@@ -6,10 +6,9 @@ mod error;
 mod machine;
 mod rules;
 mod signature;
+mod summed;
 mod sums;
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use api::Digest;
@@ -18,16 +17,16 @@ use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
 pub use added::AddedError;
 pub(crate) use added::check_added;
 pub use error::PackageError;
+pub(crate) use rules::{check_images, found, names};
+pub(crate) use signature::LIMIT as SIGNATURES_LIMIT;
 pub use signature::UntrustedError;
+pub(crate) use summed::Summed;
+pub(crate) use sums::SUMS_LIMIT;
 
-use crate::beneath;
 use crate::build::layout::INDEX_FILE;
-use crate::build::package::SUMS_FILE;
 use crate::content::ReleaseContent;
-use crate::digest::{self, CHUNK, Measure};
 use crate::layout::{Layout, LayoutImage};
 use crate::oci::DOCUMENT_LIMIT;
-use sums::read_sums;
 
 pub use sums::parse as parse_sums;
 
@@ -60,10 +59,9 @@ pub struct PluginFile {
 /// An extracted core package whose names, sums and manifests were read.
 #[derive(Debug, Clone)]
 pub struct Package {
-    folder: PathBuf,
+    summed: Summed,
     layout: Layout,
     plugins: Vec<PluginFile>,
-    sums: BTreeMap<String, Digest>,
     product: String,
     operator: String,
 }
@@ -86,7 +84,7 @@ impl Package {
     /// When the folder is no package, or one that was cut or changed.
     pub fn read(folder: &Path) -> Result<Self, PackageError> {
         rules::check_shape(folder)?;
-        let sums = read_sums(folder)?;
+        let summed = Summed::read(folder)?;
         let layout = Layout::open(&folder.join(IMAGES))?;
         let only = |repository: &str| {
             let mut found = layout
@@ -104,8 +102,8 @@ impl Package {
             }
         };
         let (product, operator) = (only(PRODUCT_IMAGE_REPOSITORY)?, only(CVO_REPOSITORY)?);
-        let plugins = rules::plugins(folder, &sums)?;
-        let package = Self { folder: folder.to_owned(), layout, plugins, sums, product, operator };
+        let plugins = rules::plugins(folder, &summed.sums)?;
+        let package = Self { summed, layout, plugins, product, operator };
         rules::check_listed(&package)?;
         package.read_listed(&format!("{IMAGES}/{INDEX_FILE}"), DOCUMENT_LIMIT)?;
         Ok(package)
@@ -114,7 +112,7 @@ impl Package {
     /// Where it is.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.summed.folder
     }
 
     /// Its images.
@@ -155,7 +153,7 @@ impl Package {
         let image = self.product_image();
         let content = self.layout.release(image)?;
         let rule = |reason| {
-            let path = self.folder.join(IMAGES);
+            let path = self.summed.folder.join(IMAGES);
             Err(PackageError::Rule { path, reason })
         };
         let expected = api::names::product_manifest(&content.release.version);
@@ -194,27 +192,8 @@ impl Package {
     ///
     /// # Errors
     /// Names the first file that is missing or changed.
-    pub fn verify(&self, mut read: impl FnMut(u64)) -> Result<(), PackageError> {
-        let mut buffer = vec![0; CHUNK];
-        for (name, expected) in &self.sums {
-            let path = self.folder.join(name);
-            let (mut file, _) = beneath::open(&self.folder, name)
-                .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
-            let mut measure = Measure::default();
-            loop {
-                let n =
-                    file.read(&mut buffer).map_err(|e| PackageError::reading(path.clone(), e))?;
-                if n == 0 {
-                    break;
-                }
-                measure.update(&buffer[..n]);
-                read(n as u64);
-            }
-            if measure.digest() != *expected {
-                return Err(PackageError::Changed { path });
-            }
-        }
-        Ok(())
+    pub fn verify(&self, read: impl FnMut(u64)) -> Result<(), PackageError> {
+        self.summed.verify(read)
     }
 
     /// How many bytes [`Self::verify`] reads.
@@ -222,17 +201,13 @@ impl Package {
     /// # Errors
     /// Names the first file that is missing.
     pub fn size(&self) -> Result<u64, PackageError> {
-        self.sums.keys().try_fold(0, |sum: u64, name| {
-            let length = beneath::length(&self.folder, name)
-                .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
-            Ok(sum.saturating_add(length))
-        })
+        self.summed.size()
     }
 
     /// How many files `SHA256SUMS` names.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.sums.len()
+        self.summed.sums.len()
     }
 
     /// The files directly in one of the package's folders that `SHA256SUMS` names, sorted, as
@@ -242,7 +217,7 @@ impl Package {
             let rest = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
             rest.is_some_and(|rest| !rest.contains('/'))
         };
-        self.sums.keys().map(String::as_str).filter(inside)
+        self.summed.sums.keys().map(String::as_str).filter(inside)
     }
 
     /// The bytes of a file by its path below the package (`deploy/20-rbac.yaml`), which are those
@@ -252,24 +227,6 @@ impl Package {
     /// When `SHA256SUMS` does not name the file, or it is missing, changed, no regular file or
     /// longer than `limit` bytes.
     pub fn read_listed(&self, name: &str, limit: u64) -> Result<Vec<u8>, PackageError> {
-        let path = self.folder.join(name);
-        let rule = |reason| Err(PackageError::Rule { path: path.clone(), reason });
-        let Some(expected) = self.sums.get(name) else {
-            return rule(format!("{SUMS_FILE} does not name it"));
-        };
-        let (file, length) = beneath::open(&self.folder, name)
-            .map_err(|e| PackageError::unopened(&self.folder, name, e))?;
-        let mut bytes = Vec::new();
-        if length <= limit {
-            let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-            read.map_err(|e| PackageError::reading(path.clone(), e))?;
-        }
-        if length.max(bytes.len() as u64) > limit {
-            return rule(format!("it is longer than {limit} bytes"));
-        }
-        match digest::of(&bytes) == *expected {
-            true => Ok(bytes),
-            false => Err(PackageError::Changed { path }),
-        }
+        self.summed.listed(name, limit)
     }
 }

@@ -5,7 +5,9 @@ mod accounts;
 mod answer;
 mod auth;
 mod call;
+mod chart;
 mod error;
+mod given;
 mod pieces;
 mod retry;
 mod settings;
@@ -19,6 +21,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 pub use accounts::{AccountError, account_of};
 pub use auth::token_realm;
 pub use error::RegistryError;
+pub use given::{Flags, Given, GivenError, Password};
 pub use pieces::BlobSource;
 pub use retry::Retry;
 pub use settings::{Credentials, Settings};
@@ -26,7 +29,7 @@ pub use upload::Mount;
 
 use call::{Call, Payload, Scope};
 
-use crate::content::{ReleaseContent, chart, check_manifest};
+use crate::content::{ReleaseContent, check_manifest};
 use crate::digest;
 use crate::oci::{self, DOCUMENT_LIMIT, DOCUMENT_TYPES, Descriptor, Manifest};
 
@@ -131,26 +134,6 @@ impl Registry {
         let config = self.pull_blob(repository, &manifest.config).await?;
         let layer = self.pull_blob(repository, &manifest.layers[0]).await?;
         ReleaseContent::read(digest.clone(), &manifest, &config, &layer).map_err(refused)
-    }
-
-    /// The bytes of a Helm chart by the digest of its manifest, every digest checked.
-    ///
-    /// # Errors
-    /// See [`RegistryError`]; one that is no chart is [`RegistryError::Invalid`].
-    pub async fn pull_chart(
-        &self,
-        repository: &str,
-        digest: &Digest,
-    ) -> Result<Vec<u8>, RegistryError> {
-        let what = format!("{repository}@{digest}");
-        let document = self.pull_manifest(repository, digest).await?;
-        let manifest = Manifest::parse(&document.bytes, &document.media_type)
-            .map_err(|source| RegistryError::Document { what: what.clone(), source })?;
-        let invalid = |reason| RegistryError::Invalid { what: what.clone(), reason };
-        let layer = chart::layer_of(&manifest).map_err(invalid)?;
-        let bytes = self.pull_blob(repository, layer).await?;
-        chart::check_one(&bytes).map_err(|e| invalid(api::failure::chain(&e)))?;
-        Ok(bytes)
     }
 
     /// A blob in memory; the caller has checked that its size is one to read into memory.

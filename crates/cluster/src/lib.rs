@@ -4,13 +4,16 @@
 //! Nothing is decided here that the planner could decide, and nothing is pulled from a registry:
 //! the contents of a release are handed in.
 
+pub mod admin;
 pub mod call;
 pub mod events;
 pub mod execute;
 mod kept;
+pub mod kubeconfig;
 pub mod live;
 pub mod modules_round;
 pub mod observe;
+pub mod platform;
 pub mod render;
 pub mod round;
 pub mod server;

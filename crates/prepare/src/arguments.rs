@@ -1,11 +1,11 @@
 //! The command line: names, flags and help. What they do is decided elsewhere.
 
 use crate::failure::Failure;
+use artifacts::registry::Password;
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -77,22 +77,6 @@ pub(crate) struct Arguments {
     pub(crate) timeout: Duration,
 }
 
-/// A password; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Password(pub(crate) String);
-
-impl From<&str> for Password {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password")
-    }
-}
-
 /// The command line's definition.
 #[must_use]
 pub fn command() -> clap::Command {
@@ -142,18 +126,13 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
     if arguments.only_sync_image && arguments.preflight {
         return wrong("--preflight synchronises nothing: run --only-sync-image by itself");
     }
-    if let Some(registry) = arguments.registry.as_deref().filter(|r| !is_address(r)) {
+    if let Some(registry) = arguments.registry.as_deref().filter(|r| !api::image::is_address(r)) {
         let shown = api::text::line(registry, 128);
         return Err(usage(format!(
             "--registry must be host:port without scheme and path, not '{shown}'"
         )));
     }
     Ok(Parsed::Run(Box::new(arguments)))
-}
-
-/// Whether a text is a host, with a port or without.
-pub(crate) fn is_address(text: &str) -> bool {
-    !text.contains('/') && format!("{text}/x").parse::<api::ImageRef>().is_ok()
 }
 
 fn usage(message: String) -> Failure {

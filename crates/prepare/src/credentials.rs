@@ -2,20 +2,15 @@
 //! through files, standard input and Secrets and are never shown.
 
 use crate::arguments::Arguments;
-use crate::decision::{Decision, Source, Wishes, decide};
+use crate::decision::{Decision, Source};
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use crate::platform::{Platform, pull_accounts, registry_admin};
+use crate::platform::{pull_accounts, registry_admin};
 use api::names::{CA_KEY, NAMESPACE, PASSWORD_KEY, REGISTRY_ADMIN, USERNAME_KEY};
-use artifacts::registry::{Credentials, Registry, Settings, account_of};
+use artifacts::registry::{Credentials, Flags, Given, Registry, Settings, account_of};
+use cluster::platform::{Origin, Platform};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
-
-/// Largest file that is read, in bytes.
-const FILE_LIMIT: u64 = 1024 * 1024;
-/// Longest password, in bytes.
-const PASSWORD_LIMIT: u64 = 4096;
 
 /// What the registry is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,70 +21,18 @@ pub(crate) enum Use {
     Look,
 }
 
-/// Account and certificates as the command line gives them.
-#[derive(Debug, Default)]
-pub(crate) struct Given {
-    pub(crate) account: Option<Credentials>,
-    pub(crate) authfile: Option<String>,
-    pub(crate) ca: Option<String>,
-}
-
-impl Given {
-    /// Reads what the flags name; `input` is standard input.
-    ///
-    /// # Errors
-    /// When a file or standard input cannot be read.
-    pub(crate) fn read(arguments: &Arguments, input: impl Read) -> Result<Self, Failure> {
-        let account = match &arguments.username {
-            None => None,
-            Some(username) => {
-                let password = match &arguments.password {
-                    Some(password) => password.0.clone(),
-                    None => password_of(input)?,
-                };
-                Some(Credentials { username: username.clone(), password })
-            }
-        };
-        let file = |what, path: &Option<_>| path.as_deref().map(|p| text(what, p)).transpose();
-        Ok(Self {
-            account,
-            authfile: file("the file of accounts", &arguments.authfile)?,
-            ca: file("the certificate", &arguments.registry_ca)?,
-        })
-    }
-
-    /// Whether the command line names an account.
-    pub(crate) const fn has_account(&self) -> bool {
-        self.account.is_some() || self.authfile.is_some()
-    }
-}
-
-fn password_of(input: impl Read) -> Result<String, Failure> {
-    let refused = |reason: &str| Failure::Usage {
-        message: format!("--password-stdin: {reason}"),
-        hint: "for example: bash upgrade.sh --username NAME --password-stdin < FILE".to_owned(),
+/// Reads what the flags name; `input` is standard input.
+///
+/// # Errors
+/// When a file or standard input cannot be read.
+pub(crate) fn given(arguments: &Arguments, input: impl Read) -> Result<Given, Failure> {
+    let flags = Flags {
+        username: arguments.username.as_deref(),
+        password: arguments.password.as_ref(),
+        authfile: arguments.authfile.as_deref(),
+        ca: arguments.registry_ca.as_deref(),
     };
-    let mut text = String::new();
-    let read = input.take(PASSWORD_LIMIT + 1).read_to_string(&mut text);
-    read.map_err(|_| refused("standard input cannot be read as text"))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    match password.len() as u64 {
-        0 => Err(refused("standard input is empty")),
-        n if n > PASSWORD_LIMIT => Err(refused("the password is too long")),
-        _ => Ok(password.to_owned()),
-    }
-}
-
-fn text(what: &'static str, path: &Path) -> Result<String, Failure> {
-    let failed = |reason: String| Failure::File { what, path: path.to_owned(), reason };
-    let file = std::fs::File::open(path).map_err(|e| failed(e.to_string()))?;
-    let mut text = String::new();
-    file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(|e| failed(e.to_string()))?;
-    if text.len() as u64 > FILE_LIMIT {
-        return Err(failed(format!("it is longer than {FILE_LIMIT} bytes")));
-    }
-    Ok(text)
+    Ok(Given::read(flags, input)?)
 }
 
 /// What the cluster holds for the registry.
@@ -138,19 +81,8 @@ pub(crate) fn account(
     purpose: Use,
 ) -> Result<Option<Credentials>, Failure> {
     let registry = decision.registry.as_str();
-    if let Some(account) = &given.account {
-        return Ok(Some(account.clone()));
-    }
-    if let Some(file) = &given.authfile {
-        let reason = match account_of(file.as_bytes(), registry) {
-            Ok(Some(account)) => return Ok(Some(account)),
-            Ok(None) => format!("it has no account for {registry}"),
-            Err(error) => error.to_string(),
-        };
-        return Err(Failure::Refused {
-            message: format!("--authfile: {reason}"),
-            hints: vec!["give the account with --username and --password-stdin".to_owned()],
-        });
+    if let Some(account) = given.account(registry)? {
+        return Ok(Some(account));
     }
     let admin = held.admin_account();
     if purpose == Use::Push {
@@ -201,9 +133,12 @@ fn ca(given: &Given, held: &Held, decision: &Decision, platform: &Platform) -> O
 /// Whether the registry is the built-in one.
 fn is_built_in(decision: &Decision, platform: &Platform) -> bool {
     match decision.source {
-        Source::GlobalVip | Source::PlatformUrl => true,
-        Source::External => false,
-        Source::Given => names_of_built_in(platform).contains(&decision.registry),
+        Source::Platform(Origin::GlobalVip | Origin::PlatformUrl) => true,
+        Source::Platform(Origin::External) => false,
+        Source::Given => {
+            let built_in = platform.registry.as_ref().filter(|r| !r.external);
+            built_in.is_some_and(|r| r.addresses().contains(&decision.registry))
+        }
     }
 }
 
@@ -213,19 +148,11 @@ fn is_of_platform(decision: &Decision, platform: &Platform) -> bool {
     is_built_in(decision, platform) || external.is_some_and(|r| r.address == decision.registry)
 }
 
-/// The addresses of the built-in registry: as Pods call it, and as it is called from outside.
-fn names_of_built_in(platform: &Platform) -> Vec<String> {
-    let Some(registry) = platform.registry.as_ref().filter(|r| !r.external) else {
-        return Vec::new();
-    };
-    let rebuilt = decide(&Wishes::default(), Some(registry)).ok().map(|d| d.registry);
-    rebuilt.into_iter().chain([registry.address.clone()]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{PlatformRegistry, Sync};
+    use crate::decision::Sync;
+    use cluster::platform::PlatformRegistry;
 
     fn decision(source: Source) -> Decision {
         Decision { registry: "10.0.0.10:11443".into(), source, sync: Sync::Run, deploy: true }
@@ -257,7 +184,7 @@ mod tests {
     }
 
     fn used(given: &Given, held: &Held, source: Source, purpose: Use) -> Option<String> {
-        let vip = (source != Source::External).then_some("10.0.0.10");
+        let vip = (source != Source::Platform(Origin::External)).then_some("10.0.0.10");
         let found = account(given, held, &decision(source), &platform(vip), purpose);
         found.unwrap().map(|account| account.username)
     }
@@ -268,9 +195,15 @@ mod tests {
             account: Some(Credentials { username: "me".into(), password: "p".into() }),
             ..Given::default()
         };
-        assert_eq!(used(&given, &held(), Source::GlobalVip, Use::Push).unwrap(), "me");
+        assert_eq!(
+            used(&given, &held(), Source::Platform(Origin::GlobalVip), Use::Push).unwrap(),
+            "me"
+        );
         let none = Given::default();
-        assert_eq!(used(&none, &held(), Source::GlobalVip, Use::Push).unwrap(), "admin");
+        assert_eq!(
+            used(&none, &held(), Source::Platform(Origin::GlobalVip), Use::Push).unwrap(),
+            "admin"
+        );
         assert_eq!(used(&none, &held(), Source::Given, Use::Push).unwrap(), "admin");
         let there = platform(None);
         let lost = account(&none, &Held::default(), &decision(Source::Given), &there, Use::Push);
@@ -280,11 +213,20 @@ mod tests {
     #[test]
     fn an_external_registry_is_looked_at_as_pods_do() {
         let none = Given::default();
-        let external = Decision { registry: "pods:11443".into(), ..decision(Source::External) };
+        let external = Decision {
+            registry: "pods:11443".into(),
+            ..decision(Source::Platform(Origin::External))
+        };
         let found = account(&none, &held(), &external, &platform(None), Use::Look).unwrap();
         assert_eq!(found.unwrap().username, "pull");
-        assert_eq!(used(&none, &held(), Source::GlobalVip, Use::Look).unwrap(), "admin");
-        assert_eq!(used(&none, &Held::default(), Source::External, Use::Look), None);
+        assert_eq!(
+            used(&none, &held(), Source::Platform(Origin::GlobalVip), Use::Look).unwrap(),
+            "admin"
+        );
+        assert_eq!(
+            used(&none, &Held::default(), Source::Platform(Origin::External), Use::Look),
+            None
+        );
     }
 
     #[test]
@@ -299,23 +241,23 @@ mod tests {
     fn the_certificate_of_the_platforms_registry_counts_for_it_only() {
         let none = Given::default();
         let of = |source, vip| ca(&none, &held(), &decision(source), &platform(Some(vip)));
-        assert_eq!(of(Source::GlobalVip, "10.0.0.10").as_deref(), Some("pem"));
+        assert_eq!(of(Source::Platform(Origin::GlobalVip), "10.0.0.10").as_deref(), Some("pem"));
         assert_eq!(of(Source::Given, "10.0.0.10").as_deref(), Some("pem"));
         assert_eq!(of(Source::Given, "10.0.0.11"), None);
-        assert_eq!(of(Source::External, "10.0.0.10"), None);
-        let external = Decision { registry: "pods:11443".into(), ..decision(Source::External) };
+        assert_eq!(of(Source::Platform(Origin::External), "10.0.0.10"), None);
+        let external = Decision {
+            registry: "pods:11443".into(),
+            ..decision(Source::Platform(Origin::External))
+        };
         let own = ca(&none, &held(), &external, &platform(None));
         assert_eq!(own.as_deref(), Some("pem"));
         let given = Given { ca: Some("mine".into()), ..Given::default() };
-        let own = ca(&given, &held(), &decision(Source::GlobalVip), &platform(Some("10.0.0.10")));
+        let own = ca(
+            &given,
+            &held(),
+            &decision(Source::Platform(Origin::GlobalVip)),
+            &platform(Some("10.0.0.10")),
+        );
         assert_eq!(own.as_deref(), Some("mine"));
-    }
-
-    #[test]
-    fn a_password_is_one_line_of_standard_input() {
-        assert_eq!(password_of(&b"pass word\r\n"[..]).unwrap(), "pass word");
-        assert_eq!(password_of(&b"p"[..]).unwrap(), "p");
-        assert!(password_of(&b"\n"[..]).is_err() && password_of(&b""[..]).is_err());
-        assert!(password_of(&[b'x'; 5000][..]).is_err());
     }
 }

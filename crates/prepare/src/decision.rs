@@ -2,6 +2,7 @@
 //! the rules of the documents as one pure function. Must not read anything.
 
 use crate::environment::SKIP_SYNC_IMAGE;
+use cluster::platform::{Origin, PlatformRegistry, Undecided};
 use std::fmt;
 
 /// What the command line and the environment ask for.
@@ -17,30 +18,13 @@ pub struct Wishes {
     pub skip_in_environment: bool,
 }
 
-/// What the platform says of its registry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PlatformRegistry {
-    /// ProductBase.spec.registry.address.
-    pub address: String,
-    /// ProductBase.spec.registry.external.
-    pub external: bool,
-    /// Host of the address of type Advertise of Cluster global.
-    pub global_vip: Option<String>,
-    /// ProductBase.spec.platformURL.
-    pub platform_url: String,
-}
-
 /// Why a registry is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// `--registry`.
     Given,
-    /// Built-in: the VIP of Cluster global.
-    GlobalVip,
-    /// Built-in: the host of the platform's address.
-    PlatformUrl,
-    /// External.
-    External,
+    /// It is the platform's.
+    Platform(Origin),
 }
 
 /// Whether artifacts are sent.
@@ -69,30 +53,6 @@ pub struct Decision {
     pub deploy: bool,
 }
 
-/// Why nothing can be decided.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
-    /// There is no ProductBase.
-    #[error(
-        "the platform does not say which registry it uses: there is no ProductBase {}",
-        api::names::PRODUCT_BASE
-    )]
-    NoProductBase,
-    /// It names no usable registry.
-    #[error("ProductBase.spec.registry.address is '{0}', which is no host:port")]
-    NoAddress(String),
-    /// The global VIP is not known.
-    #[error(
-        "the global VIP is not known: Cluster {} has no address of type {}, and ProductBase.spec.platformURL is '{platform_url}'",
-        api::names::GLOBAL,
-        api::names::ADVERTISE
-    )]
-    NoVip {
-        /// ProductBase.spec.platformURL.
-        platform_url: String,
-    },
-}
-
 /// Decides. `platform` is what the ProductBase says, None where there is none; it is not looked at
 /// where `--registry` is given.
 ///
@@ -101,71 +61,26 @@ pub enum Undecided {
 pub fn decide(wishes: &Wishes, platform: Option<&PlatformRegistry>) -> Result<Decision, Undecided> {
     let (registry, source) = match &wishes.registry {
         Some(given) => (given.clone(), Source::Given),
-        None => of_platform(platform.ok_or(Undecided::NoProductBase)?)?,
+        None => {
+            let (address, origin) = platform.ok_or(Undecided::NoProductBase)?.called_as()?;
+            (address, Source::Platform(origin))
+        }
     };
     let sync = match wishes.skip_sync {
         Some(true) => Sync::SkippedByFlag,
         None if wishes.skip_in_environment => Sync::SkippedByEnvironment,
-        _ if source == Source::External => Sync::SkippedExternal,
+        _ if source == Source::Platform(Origin::External) => Sync::SkippedExternal,
         _ => Sync::Run,
     };
     Ok(Decision { registry, source, sync, deploy: !wishes.only_sync })
 }
 
-fn of_platform(platform: &PlatformRegistry) -> Result<(String, Source), Undecided> {
-    let address = platform.address.as_str();
-    if !crate::arguments::is_address(address) {
-        return Err(Undecided::NoAddress(api::text::line(address, 128)));
-    }
-    if platform.external {
-        return Ok((address.to_owned(), Source::External));
-    }
-    let port = split(address).1.map_or_else(String::new, |port| format!(":{port}"));
-    let from = |host: &str, source| {
-        let host = bracketed(host);
-        (is_host(&host)).then(|| (format!("{host}{port}"), source))
-    };
-    let vip = platform.global_vip.as_deref().and_then(|vip| from(vip, Source::GlobalVip));
-    let url = || from(host_of_url(&platform.platform_url)?, Source::PlatformUrl);
-    vip.or_else(url).ok_or_else(|| Undecided::NoVip {
-        platform_url: api::text::line(&platform.platform_url, 128),
-    })
-}
-
-fn is_host(host: &str) -> bool {
-    crate::arguments::is_address(host)
-}
-
-/// Host and port of `host[:port]`; an IPv6 host stands in brackets.
-fn split(address: &str) -> (&str, Option<&str>) {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (address, None),
-    }
-}
-
-/// An IPv6 address as it stands before a port.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
-}
-
-/// The host of `https://host[:port][/path]`.
-fn host_of_url(url: &str) -> Option<&str> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let host = split(address).0;
-    (!host.is_empty()).then_some(host)
-}
-
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Given => "given by --registry",
-            Self::GlobalVip => "built-in, from the global VIP",
-            Self::PlatformUrl => "built-in, from the host of ProductBase.spec.platformURL",
-            Self::External => "external, from ProductBase.spec.registry.address",
-        })
+        match self {
+            Self::Given => f.write_str("given by --registry"),
+            Self::Platform(origin) => origin.fmt(f),
+        }
     }
 }
 
@@ -244,7 +159,7 @@ mod tests {
         let platform = PlatformRegistry { global_vip: None, ..built_in() };
         let decision = decided(&Wishes::default(), &platform);
         assert_eq!(decision.registry, "acp.example.invalid:11443");
-        assert_eq!(decision.source, Source::PlatformUrl);
+        assert_eq!(decision.source, Source::Platform(Origin::PlatformUrl));
         let v6 = PlatformRegistry { platform_url: "https://[fd00::1]/".to_owned(), ..platform };
         assert_eq!(decided(&Wishes::default(), &v6).registry, "[fd00::1]:11443");
     }

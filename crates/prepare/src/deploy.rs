@@ -14,13 +14,14 @@ use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::phases::InHand;
-use crate::platform::Platform;
+
 use crate::printer::Printer;
 use api::names::{CA_KEY, CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, REGISTRY_CA};
 use api::objects::ClusterVersionShadow;
 use api::{Digest, Version};
 use artifacts::package::Package;
 use cluster::ApiServer as _;
+use cluster::platform::Platform;
 use serde_json::{Value, json};
 use std::time::Duration;
 

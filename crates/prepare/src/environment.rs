@@ -13,8 +13,6 @@ const PACKAGE: &str = "ACP_PACKAGE";
 pub(crate) const SKIP_SYNC_IMAGE: &str = "SKIP_SYNC_IMAGE";
 /// The kubeconfig of the administrator.
 const KUBECONFIG: &str = "KUBECONFIG";
-/// The kubeconfig on a control-plane node.
-const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 
 /// What a run may know of its process.
 #[derive(Debug, Clone)]
@@ -45,7 +43,7 @@ impl Environment {
         let is_plain = set("TERM").is_some_and(|term| term == "dumb");
         Self {
             package: set(PACKAGE).map(PathBuf::from).or_else(of_program),
-            kubeconfig: kubeconfig(set(KUBECONFIG)),
+            kubeconfig: cluster::kubeconfig::files(set(KUBECONFIG)),
             skip_sync_image: set(SKIP_SYNC_IMAGE),
             is_terminal: std::io::stderr().is_terminal() && !is_plain,
             architecture: architecture(),
@@ -54,36 +52,11 @@ impl Environment {
     }
 }
 
-/// The files of a list as kubectl reads it; without one, that of a control-plane node.
-fn kubeconfig(list: Option<OsString>) -> Vec<PathBuf> {
-    let files: Vec<PathBuf> = list
-        .iter()
-        .flat_map(std::env::split_paths)
-        .filter(|file| !file.as_os_str().is_empty())
-        .collect();
-    if files.is_empty() { vec![PathBuf::from(ADMIN_KUBECONFIG)] } else { files }
-}
-
 /// As Go names it, for the package is named by it.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_kubeconfig_that_of_a_control_plane_node_is_read() {
-        let files = |list: Option<&str>| kubeconfig(list.map(OsString::from));
-        let of_node = [PathBuf::from("/etc/kubernetes/admin.conf")];
-        for list in [None, Some(""), Some(":")] {
-            assert_eq!(files(list), of_node, "{list:?}");
-        }
-        assert_eq!(files(Some("a:/b")), [PathBuf::from("a"), PathBuf::from("/b")]);
     }
 }

@@ -2,11 +2,11 @@
 
 pub(crate) mod hints;
 
-use crate::decision::Undecided;
 use artifacts::package::{PackageError, UntrustedError};
-use artifacts::registry::RegistryError;
+use artifacts::registry::{GivenError, RegistryError};
 use artifacts::sync::{Missing, PlanError};
 use cluster::CallError;
+use cluster::platform::Undecided;
 use std::path::PathBuf;
 
 /// Exit status where the command line is wrong.
@@ -59,16 +59,9 @@ pub enum Failure {
     /// A plugin package cannot be read.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A file cannot be used.
-    #[error("{what} {path} cannot be used: {reason}")]
-    File {
-        /// What it is for.
-        what: &'static str,
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// Account or certificates that the command line names cannot be read.
+    #[error(transparent)]
+    Given(#[from] GivenError),
     /// No registry is known.
     #[error(transparent)]
     Undecided(#[from] Undecided),

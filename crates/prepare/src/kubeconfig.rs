@@ -3,8 +3,8 @@
 
 use crate::failure::Failure;
 use api::names::PREPARE_FIELD_MANAGER;
+use cluster::kubeconfig::{self, Unusable};
 use cluster::{CallError, Live};
-use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::path::PathBuf;
 
 /// A cluster that can be asked.
@@ -22,35 +22,10 @@ impl Connection {
     /// # Errors
     /// When there is no kubeconfig or it cannot be used.
     pub(crate) async fn open(paths: &[PathBuf], need: &'static str) -> Result<Self, Failure> {
-        let found: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
-        if found.is_empty() {
-            return Err(Failure::NoKubeconfig { paths: paths.to_owned(), need });
-        }
-        let unusable = |error| {
-            let reason = match &error {
-                // What the parser says repeats lines of the file, tokens and all.
-                KubeconfigError::Parse(error) => {
-                    let at = error.location().map(|at| format!(" (line {})", at.line()));
-                    format!("it is not written as a kubeconfig is{}", at.unwrap_or_default())
-                }
-                other => api::failure::chain(other),
-            };
-            Failure::Kubeconfig { paths: paths.to_owned(), reason }
-        };
-        let mut merged = Kubeconfig::default();
-        for path in &found {
-            let one = Kubeconfig::read_from(path).map_err(unusable)?;
-            merged = merged.merge(one).map_err(unusable)?;
-        }
-        let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(unusable)?;
-        // The client ends the program where a token is no header.
-        let account = serde_json::to_value(&config.auth_info).unwrap_or_default();
-        let token = account.get("token").and_then(|token| token.as_str()).unwrap_or_default();
-        if !api::text::is_token(token) {
-            let reason = "its token holds a character that no token has".to_owned();
-            return Err(Failure::Kubeconfig { paths: paths.to_owned(), reason });
-        }
+        let (found, config) = kubeconfig::config(paths).await.map_err(|error| match error {
+            Unusable::Missing => Failure::NoKubeconfig { paths: paths.to_owned(), need },
+            Unusable::Refused(reason) => Failure::Kubeconfig { paths: paths.to_owned(), reason },
+        })?;
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let names: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
         let kubeconfig = names.join(":");

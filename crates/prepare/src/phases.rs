@@ -2,19 +2,20 @@
 //! do the work of a phase.
 
 use crate::arguments::Arguments;
-use crate::credentials::{self, Given, Held, Use};
+use crate::credentials::{self, Held, Use};
 use crate::decision::{Decision, Sync, Wishes, decide};
 use crate::environment::{Environment, SKIP_SYNC_IMAGE};
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::lock::Lock;
-use crate::platform::Platform;
 use crate::printer::Printer;
-use crate::{deploy, preflight, sync, trust};
+use crate::{deploy, platform, preflight, sync, trust};
 use api::failure::chain;
 use api::names::GLOBAL;
 use artifacts::content::ReleaseContent;
 use artifacts::package::Package;
+use artifacts::registry::Given;
+use cluster::platform::Platform;
 
 /// A package, and the release inside. It is read last: where the cluster says whom it trusts,
 /// nothing of it is read before that is asked.
@@ -72,7 +73,7 @@ pub(crate) async fn run(
     if arguments.password.is_some() {
         printer.note("warning: others on this machine can see a password on the command line; prefer --password-stdin");
     }
-    let given = Given::read(arguments, std::io::stdin())?;
+    let given = credentials::given(arguments, std::io::stdin())?;
     let job = Job { arguments, environment, wishes, given, package: open(environment)? };
     if arguments.preflight {
         let need = "preflight reads the cluster";
@@ -187,7 +188,7 @@ impl Job<'_> {
 
     async fn read(&self, need: &'static str) -> Result<World, Failure> {
         let connection = Connection::open(&self.environment.kubeconfig, need).await?;
-        let platform = Platform::read(&connection).await?;
+        let platform = platform::read(&connection).await?;
         let held = Held::read(&connection, &platform).await?;
         Ok(World { connection: Some(connection), platform, held })
     }

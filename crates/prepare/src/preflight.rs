@@ -6,7 +6,7 @@ mod report;
 use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use crate::platform::Platform;
+use crate::platform;
 use crate::printer::Printer;
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
 use api::objects::Cluster;
@@ -58,7 +58,7 @@ pub(crate) async fn run(
     let signature = crate::trust::verify(package, connection, (environment.now)()).await?;
     let release = &package.release()?.release;
     let digest = package.product_image().digest();
-    let platform = Platform::read(connection).await?;
+    let platform = platform::read(connection).await?;
     let server = server(connection, asked.cluster).await?;
     let address = platform.pods_registry(asked.registry);
     let image = format!("{address}/{PRODUCT_IMAGE_REPOSITORY}@{digest}");

@@ -1,18 +1,15 @@
 //! Brings the artifacts of the package into the registry, and says which are missing there. Must
 //! not touch the cluster.
 
-mod progress;
-
 use crate::failure::{Failure, hints};
 use crate::printer::Printer;
 use api::failure::chain;
 use artifacts::package::Package;
+use artifacts::progress::{Shown, summary};
 use artifacts::registry::Registry;
-use artifacts::sync::{PARALLEL, Plan, Report, check, sync};
+use artifacts::sync::{PARALLEL, Plan, check, sync};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-pub(crate) use progress::bytes;
+use std::time::Instant;
 
 /// Sends what is missing.
 ///
@@ -26,7 +23,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let plan = Plan::of_package(package)?;
     let began = Instant::now();
-    let shown = progress::Shown::new(is_terminal);
+    let shown = Shown::new(is_terminal);
     let report = sync(plan, registry, PARALLEL, Arc::clone(&shown) as _).await;
     shown.end();
     let report = report?;
@@ -46,28 +43,6 @@ pub(crate) async fn run(
     match report.failed.len() {
         0 => Ok(()),
         failed => Err(Failure::Incomplete { failed, artifacts: report.artifacts }),
-    }
-}
-
-fn summary(report: &Report, time: Duration) -> String {
-    format!(
-        "Synchronised {} artifacts: {} uploaded ({}), {} unchanged, {} failed in {}. Running it again is safe.",
-        report.artifacts,
-        report.uploaded,
-        bytes(report.uploaded_bytes),
-        report.unchanged,
-        report.failed.len(),
-        elapsed(time),
-    )
-}
-
-/// `6m12s`, `0.4s`.
-fn elapsed(time: Duration) -> String {
-    match time.as_secs() {
-        0..10 => format!("{:.1}s", time.as_secs_f64()),
-        seconds @ 10..60 => format!("{seconds}s"),
-        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -91,26 +66,4 @@ pub(crate) async fn verify(
         printer.note(&format!("missing: {}: {}", one.name, one.reason));
     }
     Err(Failure::Missing { missing, artifacts, registry: registry.address().to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_line_counts_everything() {
-        let report = Report {
-            artifacts: 87,
-            uploaded: 31,
-            uploaded_bytes: 2_040_109_466,
-            unchanged: 56,
-            failed: Vec::new(),
-        };
-        assert_eq!(
-            summary(&report, Duration::from_secs(372)),
-            "Synchronised 87 artifacts: 31 uploaded (1.9 GiB), 56 unchanged, 0 failed in 6m12s. Running it again is safe."
-        );
-        assert_eq!(elapsed(Duration::from_millis(420)), "0.4s");
-        assert_eq!(elapsed(Duration::from_secs(7260)), "2h01m");
-    }
 }

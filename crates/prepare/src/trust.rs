@@ -5,16 +5,16 @@
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use api::names::{GLOBAL, NAMESPACE, RELEASE_KEYS};
-use api::objects::{ClusterVersionShadow, ObjectRef};
+use api::objects::ClusterVersionShadow;
 use api::signature::{
     KEYS_BACK_REMEDY, KEYS_LOST_REMEDY, ReleaseSignature, Trust, is_first_adoption,
 };
 use api::signing_key::ReleaseKeys;
 use artifacts::package::Package;
+use cluster::CallError;
 use cluster::observe::typed;
-use cluster::{ApiServer as _, CallError};
+use cluster::platform::release_keys;
 use jiff::Timestamp;
-use serde_json::Value;
 
 /// Why the package is trusted. Of the release inside, nothing is read before; but for whose keys it
 /// lists, where those count.
@@ -48,18 +48,9 @@ pub(crate) async fn verify(
 }
 
 async fn recorded(connection: &Connection) -> Result<ReleaseKeys, Failure> {
-    let reference = ObjectRef {
-        api_version: "v1".to_owned(),
-        kind: "ConfigMap".to_owned(),
-        namespace: NAMESPACE.to_owned(),
-        name: RELEASE_KEYS.to_owned(),
-    };
-    let found = connection.server.get(&reference).await;
-    let found = found.map_err(connection.failed(format!("read ConfigMap {RELEASE_KEYS}")))?;
-    let data = found.as_ref().and_then(|f| f.get("data")).and_then(Value::as_object);
-    let entries = data.into_iter().flatten();
-    let data = entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
-    ReleaseKeys::parse(&data).map_err(|error| Failure::Refused {
+    let read = release_keys(&connection.server).await;
+    let read = read.map_err(connection.failed(format!("read ConfigMap {RELEASE_KEYS}")))?;
+    read.map_err(|error| Failure::Refused {
         message: format!(
             "whom this platform trusts is not known: ConfigMap {NAMESPACE}/{RELEASE_KEYS}: {error}"
         ),

@@ -1,5 +1,6 @@
 //! Decides whether a chart is an archive that is safe to hand on: what it would unpack is small,
-//! stays in one folder and consists of files. Knows nothing of what a chart says.
+//! stays in one folder and consists of files; and which manifest is that of a chart. Knows nothing
+//! of what a chart says.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -9,11 +10,11 @@ use tar::EntryType;
 
 use super::ContentError;
 use crate::archive::{Broken, Entries, is_plain};
-use crate::oci::{Descriptor, HELM_CHART_TYPE, HELM_CONFIG_TYPE, Manifest};
+use crate::oci::{DOCUMENT_LIMIT, Descriptor, HELM_CHART_TYPE, HELM_CONFIG_TYPE, Manifest};
 
 /// Most bytes that the charts of a release unpack to, together.
 const UNPACKED_LIMIT: u64 = 256 * 1024 * 1024;
-/// Longest chart that stands alone, in bytes.
+/// Largest chart that travels as an artifact of its own, in bytes.
 pub(crate) const CHART_LIMIT: u64 = 16 * 1024 * 1024;
 /// Most entries of one chart.
 const ENTRY_LIMIT: usize = 16 * 1024;
@@ -53,6 +54,33 @@ pub enum ChartError {
     /// A rule is broken.
     #[error("{0}")]
     Rule(&'static str),
+    /// Its manifest is that of something else.
+    #[error("{0}")]
+    Manifest(String),
+}
+
+/// The layer of a manifest that is a chart, before a byte of it is asked for.
+pub(crate) fn layer(manifest: &Manifest) -> Result<&Descriptor, ChartError> {
+    let refused = |text: String| Err(ChartError::Manifest(text));
+    let [layer] = &manifest.layers[..] else {
+        return refused(format!("it has {} layers instead of one", manifest.layers.len()));
+    };
+    let parts = [("config", &manifest.config, HELM_CONFIG_TYPE), ("layer", layer, HELM_CHART_TYPE)];
+    for (part, descriptor, expected) in parts {
+        if descriptor.media_type != expected {
+            let kind = api::text::line(&descriptor.media_type, 128);
+            return refused(format!("its {part} is of type '{kind}'"));
+        }
+    }
+    if layer.size > CHART_LIMIT || manifest.config.size > DOCUMENT_LIMIT {
+        return refused(format!("it is larger than the {CHART_LIMIT} bytes of a chart"));
+    }
+    Ok(layer)
+}
+
+/// Checks one chart that stands for itself.
+pub(crate) fn check_one(bytes: &[u8]) -> Result<(), ChartError> {
+    check(bytes, UNPACKED_LIMIT).map(|_| ())
 }
 
 /// Checks every chart of a release.
@@ -63,29 +91,6 @@ pub(crate) fn check_all(files: &BTreeMap<String, Vec<u8>>) -> Result<(), Content
             .map_err(|source| ContentError::Chart { path: path.clone(), source })?;
     }
     Ok(())
-}
-
-/// Checks a chart that stands alone.
-pub(crate) fn check_one(bytes: &[u8]) -> Result<(), ChartError> {
-    check(bytes, UNPACKED_LIMIT).map(drop)
-}
-
-/// The layer of the artifact that is a Helm chart.
-pub(crate) fn layer_of(manifest: &Manifest) -> Result<&Descriptor, String> {
-    let (layers, config) = (manifest.layers.as_slice(), &manifest.config.media_type);
-    match layers {
-        _ if config != HELM_CONFIG_TYPE => {
-            Err(format!("it is no Helm chart but '{}'", api::text::line(config, 128)))
-        }
-        [layer] if layer.media_type != HELM_CHART_TYPE => {
-            Err(format!("its layer is of type '{}'", api::text::line(&layer.media_type, 128)))
-        }
-        [layer] if layer.size > CHART_LIMIT => {
-            Err(format!("it has {} bytes, {CHART_LIMIT} are allowed", layer.size))
-        }
-        [layer] => Ok(layer),
-        _ => Err(format!("it has {} layers instead of one", layers.len())),
-    }
 }
 
 /// Checks one chart that may unpack to `limit` bytes; gives what is left of them.

@@ -7,18 +7,12 @@ use std::path::Path;
 
 use api::Digest;
 use flate2::bufread::GzDecoder;
-use tar::EntryType;
 
-use super::sums::parse;
-use crate::archive::{Broken, Entries, is_plain};
+use super::sums::{SUMS_LIMIT, parse};
+use crate::archive::{Files, FilesError};
 use crate::beneath::{self, BeneathError};
 use crate::build::package::{SUMS_FILE, SUMS_SIGNATURE_FILE};
 use crate::digest::{self, CHUNK, MeasuredReader};
-
-/// Most entries of one plugin package.
-const ENTRY_LIMIT: usize = 16 * 1024;
-/// Longest `SHA256SUMS`, in bytes.
-const SUMS_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Why a plugin package is refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,46 +57,20 @@ type Sums = BTreeMap<String, Digest>;
 
 /// The digests of the files by their path in the archive, and its sums by that of `SHA256SUMS`.
 fn read(reader: impl io::Read) -> Result<(Sums, BTreeMap<String, Sums>), AddedError> {
-    let (mut files, mut sums, mut renamed) = (Sums::new(), BTreeMap::new(), None::<String>);
-    let mut entries = Entries::new(reader);
-    while let Some(found) = entries.next()? {
-        let shown = |path: &str| format!("it holds '{}'", api::text::line(path, 128));
-        if found.number >= ENTRY_LIMIT {
-            return Err(AddedError::Rule(format!("it holds more than {ENTRY_LIMIT} entries")));
-        }
-        if let Some(oddity) = found.oddity {
-            return Err(AddedError::Rule(format!("{}, but {oddity}", shown(&found.path))));
-        }
-        match found.kind {
-            EntryType::XHeader | EntryType::GNULongName => {
-                renamed = entries.renamed(&found)?.map_err(|reason| {
-                    AddedError::Rule(format!("{}{reason}", shown(&found.path)))
-                })?;
-                continue;
-            }
-            EntryType::Regular | EntryType::Directory => {}
-            _ => return Err(AddedError::Rule(format!("{}: no file", shown(&found.path)))),
-        }
-        let path = renamed.take().unwrap_or_else(|| found.path.clone());
-        if !is_plain(&path) {
-            let text = format!("{}: a path that leaves its folder", shown(&path));
-            return Err(AddedError::Rule(text));
-        }
-        if found.kind.is_dir() {
-            continue;
-        }
-        let digest = if path.rsplit('/').next() == Some(SUMS_FILE) && found.size <= SUMS_LIMIT {
-            let bytes = entries.bytes()?;
+    let (mut files, mut sums) = (Sums::new(), BTreeMap::new());
+    let mut archive = Files::new(reader);
+    while let Some(file) = archive.next()? {
+        let path = file.path;
+        let digest = if path.rsplit('/').next() == Some(SUMS_FILE) && file.size <= SUMS_LIMIT {
+            let bytes = archive.bytes()?;
             let prefix = path.strip_suffix(SUMS_FILE).unwrap_or_default().to_owned();
             let text = parse(&bytes).map_err(|e| AddedError::Rule(format!("{path}: {e}")))?;
             sums.insert(prefix, text);
             digest::of(&bytes)
         } else {
-            entries.digest()?
+            archive.digest()?
         };
-        if files.insert(path.clone(), digest).is_some() {
-            return Err(AddedError::Rule(format!("{} twice", shown(&path))));
-        }
+        files.insert(path, digest);
     }
     Ok((files, sums))
 }
@@ -139,8 +107,11 @@ fn compare(files: &Sums, sums: &BTreeMap<String, Sums>) -> Result<(), AddedError
     }
 }
 
-impl From<Broken> for AddedError {
-    fn from(broken: Broken) -> Self {
-        Self::Broken { place: broken.place, source: broken.source }
+impl From<FilesError> for AddedError {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Broken { place, source } => Self::Broken { place, source },
+            FilesError::Rule(text) => Self::Rule(text),
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{Package, PackageError, PluginFile};
 use crate::beneath::{self, BeneathError, Found};
 use crate::build::layout::{BLOBS, INDEX_FILE};
 use crate::build::package::SUMS_FILE;
+use crate::layout::Layout;
 
 /// What the file of a plugin package ends with.
 const PLUGIN_SUFFIX: &str = ".tgz";
@@ -46,7 +47,7 @@ pub(super) fn check_shape(folder: &Path) -> Result<(), PackageError> {
 /// What runs, what is applied and what is pushed must be under the sums; an administrator adds
 /// plugins only.
 pub(super) fn check_listed(package: &Package) -> Result<(), PackageError> {
-    let folder = &package.folder;
+    let folder = &package.summed.folder;
     let mut required = BTreeSet::from([UPGRADE_SCRIPT.to_owned()]);
     required.insert(format!("{IMAGES}/{INDEX_FILE}"));
     let mut open = vec![PROGRAMS.to_owned(), DEPLOY.to_owned()];
@@ -73,7 +74,7 @@ pub(super) fn check_listed(package: &Package) -> Result<(), PackageError> {
         let blobs = image.manifest.blobs().chain([&image.descriptor]);
         required.extend(blobs.map(|d| format!("{IMAGES}/{BLOBS}/{}", d.digest.hex())));
     }
-    match required.into_iter().find(|name| !package.sums.contains_key(name)) {
+    match required.into_iter().find(|name| !package.summed.sums.contains_key(name)) {
         None => Ok(()),
         Some(name) => Err(rule(folder, &name, format!("{SUMS_FILE} does not name it"))),
     }
@@ -85,7 +86,7 @@ pub(super) fn check_architecture(package: &Package, expected: &str) -> Result<()
         let (found, expected) = (api::text::line(found, 64), expected.to_owned());
         Err(PackageError::Architecture { path, found, expected })
     };
-    let folder = &package.folder;
+    let folder = &package.summed.folder;
     for name in names(folder, PROGRAMS)? {
         let name = format!("{PROGRAMS}/{name}");
         if found(folder, &name)? != Some(Found::File) {
@@ -98,10 +99,18 @@ pub(super) fn check_architecture(package: &Package, expected: &str) -> Result<()
             _ => {}
         }
     }
-    for image in package.layout.images().filter(|image| !image.is_signature()) {
-        match package.layout.config(image)? {
+    check_images(&package.layout, expected)
+}
+
+/// Checks that every image of a layout is for machines of one architecture.
+pub(crate) fn check_images(layout: &Layout, expected: &str) -> Result<(), PackageError> {
+    for image in layout.images().filter(|image| !image.is_signature()) {
+        match layout.config(image)? {
             Some(config) if config.architecture != expected => {
-                return other(image.name(), &config.architecture);
+                let path = image.name();
+                let found = api::text::line(&config.architecture, 64);
+                let expected = expected.to_owned();
+                return Err(PackageError::Architecture { path, found, expected });
             }
             _ => {}
         }
@@ -137,7 +146,7 @@ pub(super) fn plugins(
 }
 
 /// What stands at a path below the package; none if nothing does.
-fn found(folder: &Path, name: &str) -> Result<Option<Found>, PackageError> {
+pub(crate) fn found(folder: &Path, name: &str) -> Result<Option<Found>, PackageError> {
     match beneath::kind(folder, name) {
         Ok(found) => Ok(Some(found)),
         Err(BeneathError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -146,7 +155,7 @@ fn found(folder: &Path, name: &str) -> Result<Option<Found>, PackageError> {
 }
 
 /// Names in a folder, sorted.
-fn names(folder: &Path, name: &str) -> Result<BTreeSet<String>, PackageError> {
+pub(crate) fn names(folder: &Path, name: &str) -> Result<BTreeSet<String>, PackageError> {
     let path = folder.join(name);
     let failed = |e| PackageError::reading(path.clone(), e);
     let mut names = BTreeSet::new();

@@ -1,20 +1,17 @@
 //! Decides whether a package is signed as a whole, its sums, and in its heart, its product image.
 //! Whose keys count is the caller's to say.
 
-use std::io::Read as _;
-
 use api::names::PRODUCT_IMAGE_REPOSITORY;
 use api::signature::{SignatureError, verify, verify_sums};
 use api::signing_key::SigningKey;
 use jiff::Timestamp;
 
 use super::sums::{SUMS_LIMIT, parse};
-use super::{Package, PackageError};
-use crate::beneath::{self, BeneathError};
+use super::{Package, PackageError, Summed};
 use crate::build::package::{SUMS_FILE, SUMS_SIGNATURE_FILE};
 
 /// Longest signature of the sums, in bytes.
-const LIMIT: u64 = 16 * 1024;
+pub(crate) const LIMIT: u64 = 16 * 1024;
 
 /// Why a package is not trusted.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +59,22 @@ impl Package {
         keys: &[SigningKey],
         at: Option<Timestamp>,
     ) -> Result<String, UntrustedError> {
+        self.summed.signer(keys, at)
+    }
+}
+
+impl Summed {
+    /// The id of the key that signed these sums.
+    pub(crate) fn signer(
+        &self,
+        keys: &[SigningKey],
+        at: Option<Timestamp>,
+    ) -> Result<String, UntrustedError> {
         let refused = |source| UntrustedError::Sums { source };
-        let Some(text) = self.read_small(SUMS_SIGNATURE_FILE, LIMIT)? else {
+        let Some(text) = self.unlisted(SUMS_SIGNATURE_FILE, LIMIT)? else {
             return Err(refused(SignatureError::Missing(SUMS_FILE.to_owned())));
         };
-        let sums = self.read_small(SUMS_FILE, SUMS_LIMIT)?.unwrap_or_default();
+        let sums = self.unlisted(SUMS_FILE, SUMS_LIMIT)?.unwrap_or_default();
         // What is signed must be what everything is compared with.
         if parse(&sums).ok().as_ref() != Some(&self.sums) {
             let path = self.folder.join(SUMS_FILE);
@@ -74,26 +82,5 @@ impl Package {
         }
         let text = String::from_utf8_lossy(&text);
         verify_sums(&sums, &text, keys, at).map_err(refused)
-    }
-
-    /// A file that stands under no sums; none where there is no such file.
-    fn read_small(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, PackageError> {
-        let (file, _) = match beneath::open(&self.folder, name) {
-            Ok(found) => found,
-            Err(BeneathError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => return Err(PackageError::unopened(&self.folder, name, error)),
-        };
-        let mut bytes = Vec::new();
-        let path = self.folder.join(name);
-        file.take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| PackageError::reading(path.clone(), e))?;
-        if bytes.len() as u64 > limit {
-            let reason = format!("it is longer than {limit} bytes");
-            return Err(PackageError::Rule { path, reason });
-        }
-        Ok(Some(bytes))
     }
 }

@@ -11,7 +11,7 @@ use crate::beneath;
 use crate::build::package::SUMS_FILE;
 
 /// Longest `SHA256SUMS`, in bytes.
-pub(super) const SUMS_LIMIT: u64 = 4 * 1024 * 1024;
+pub(crate) const SUMS_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The digests by path.
 pub(super) fn read_sums(folder: &Path) -> Result<BTreeMap<String, Digest>, PackageError> {

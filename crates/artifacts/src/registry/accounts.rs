@@ -23,7 +23,7 @@ struct Entry {
 }
 
 /// Why a file does not give the account of a registry. It never holds what the file does.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
     /// It is no file of accounts.
     #[error("it is no JSON of the form {{\"auths\": {{...}}}}")]

@@ -75,7 +75,8 @@ impl Transport {
         let text = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let text = text.ok_or_else(|| invalid("the registry does not say where it goes on"))?;
         let url = answer.url().join(text).map_err(|_| invalid("its Location is no address"))?;
-        if url.scheme() != "https" {
+        let is_plain = url.scheme() == self.base().scheme() && self.is_own(&url);
+        if url.scheme() != "https" && !is_plain {
             return Err(invalid("the registry sends us away from https"));
         }
         if is_near(&url) && !is_near(&self.base()) {

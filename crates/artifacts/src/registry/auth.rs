@@ -42,6 +42,7 @@ pub(super) enum Entry {
 pub(super) struct Auth {
     credentials: Option<Credentials>,
     own: Option<(String, u16)>,
+    plain: bool,
     token_hosts: Vec<String>,
     state: Mutex<State>,
 }
@@ -63,6 +64,7 @@ impl Auth {
         Self {
             credentials: settings.credentials.clone(),
             own: host(base),
+            plain: settings.plain,
             token_hosts: settings.token_hosts.iter().cloned().collect(),
             state: Mutex::default(),
         }
@@ -184,7 +186,9 @@ impl Auth {
     fn realm(&self, text: &str) -> Result<Url, String> {
         let shown = api::text::line(text, 128);
         let url: Url = text.parse().map_err(|_| format!("its realm '{shown}' is no address"))?;
-        if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
+        let is_plain = self.plain && url.scheme() == "http" && host(&url) == self.own;
+        let is_safe = url.scheme() == "https" || is_plain;
+        if !is_safe || !url.username().is_empty() || url.password().is_some() {
             return Err(format!("its realm '{shown}' is not plain https"));
         }
         let named = url.host_str().is_some_and(|name| {

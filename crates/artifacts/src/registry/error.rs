@@ -84,7 +84,7 @@ pub enum RegistryError {
         /// Why.
         source: DocumentError,
     },
-    /// It gave an image that is no product image.
+    /// It gave an image that is no product image, or an artifact that is no chart.
     #[error("{what} is refused")]
     Content {
         /// What was asked for.

@@ -27,8 +27,11 @@ impl fmt::Debug for Credentials {
 /// How a registry is reached.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Host and port; always over TLS.
+    /// Host and port.
     pub address: String,
+    /// Without TLS: whoever is in between reads and changes what is sent, passwords too. Only where
+    /// somebody asks for it by name.
+    pub plain: bool,
     /// Certificates to trust (PEM), and no others; without them those of the machine.
     pub ca: Option<Vec<u8>>,
     /// The account, where one is needed.
@@ -48,6 +51,7 @@ impl Settings {
     pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
+            plain: false,
             ca: None,
             credentials: None,
             token_hosts: BTreeSet::new(),

@@ -35,7 +35,8 @@ impl Transport {
             return Err(wrong("this process has installed no provider for TLS".to_owned()));
         }
         let shown = api::text::line(&settings.address, 128);
-        let base: Url = format!("https://{}/v2/", settings.address)
+        let scheme = if settings.plain { "http" } else { "https" };
+        let base: Url = format!("{scheme}://{}/v2/", settings.address)
             .parse()
             .map_err(|_| wrong(format!("'{shown}' is no host and port")))?;
         let plain = base.path() == "/v2/" && base.username().is_empty() && base.query().is_none();
@@ -43,7 +44,7 @@ impl Transport {
             return Err(wrong(format!("'{shown}' is no host and port")));
         }
         let mut client = Client::builder()
-            .https_only(true)
+            .https_only(!settings.plain)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(settings.patience.min(Duration::from_secs(10)))
@@ -91,7 +92,7 @@ impl Transport {
     /// An address below a repository.
     pub(crate) fn url(&self, repository: &str, rest: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // The base is https, which always can have a path.
+        // The base is https or http, which always can have a path.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(repository.split('/')).extend(rest);
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must end")]
 
 mod build;
+mod chart;
 mod content;
 #[path = "../corpus/corpus.rs"]
 mod corpus;
@@ -12,6 +13,7 @@ mod fixture;
 mod fuzzed;
 mod hostile;
 mod package;
+mod plugin;
 mod refused;
 mod resume;
 mod server;

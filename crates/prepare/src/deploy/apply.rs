@@ -3,7 +3,8 @@
 
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
-use cluster::{ApiServer as _, ApplyOptions};
+use cluster::ApiServer as _;
+use cluster::admin::{self, Change};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -41,21 +42,11 @@ pub(super) async fn all(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     for object in objects {
-        let reference = planner::apply::reference(object);
-        let reference = reference.expect("every object was checked when it was read or made here");
-        let name = format!("{} {}", reference.kind, reference.name);
-        let server = &connection.server;
-        let before = server.get(&reference).await;
-        let before = before.map_err(connection.failed(format!("read {name}")))?;
-        // These objects are ours alone: what others wrote into our fields gives way.
-        let options = ApplyOptions { force: true, dry_run: false };
-        let after = server.apply(object, options).await;
-        let after = after.map_err(connection.failed(format!("apply {name}")))?;
-        let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
-        match before {
-            None => tally.created += 1,
-            Some(before) if version(&before) == version(&after) => tally.unchanged += 1,
-            Some(_) => tally.changed += 1,
+        let applied = admin::apply(&connection.server, object).await;
+        match applied.map_err(|(action, error)| connection.failed(action)(error))? {
+            Change::Created => tally.created += 1,
+            Change::Changed => tally.changed += 1,
+            Change::Unchanged => tally.unchanged += 1,
         }
     }
     Ok(())

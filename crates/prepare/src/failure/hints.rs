@@ -4,7 +4,7 @@ use super::Failure;
 use api::failure::Failed;
 use api::names::{CA_KEY, NAMESPACE, REGISTRY_ADMIN};
 use artifacts::package::{PackageError, UntrustedError};
-use artifacts::registry::RegistryError;
+use artifacts::registry::{GivenError, RegistryError};
 use cluster::CallError;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -18,7 +18,7 @@ impl Failed for Failure {
     }
 
     fn is_usage(&self) -> bool {
-        matches!(self, Self::Usage { .. })
+        matches!(self, Self::Usage { .. } | Self::Given(GivenError::Input(_)))
     }
 
     fn hints(&self, _program: &str) -> Vec<String> {
@@ -39,7 +39,7 @@ impl Failed for Failure {
                 vec![source.remedy()]
             }
             Self::Plan(_) => one("see that the files in plugins/ are readable, or take them away"),
-            Self::File { .. } => one("name another file, or make this one readable"),
+            Self::Given(error) => one(given(error)),
             Self::Undecided(_) => one("name the registry: bash upgrade.sh --registry HOST:PORT"),
             Self::NoKubeconfig { .. } => one(
                 "run it on a control-plane node of the global cluster, or name a kubeconfig: KUBECONFIG=FILE bash upgrade.sh",
@@ -56,6 +56,18 @@ impl Failed for Failure {
                 "send them first: bash upgrade.sh --only-sync-image; or skip this check with --skip-check-artifacts",
             ),
             Self::Output(_) => one(api::failure::OUTPUT_HINT),
+        }
+    }
+}
+
+fn given(error: &GivenError) -> &'static str {
+    match error {
+        GivenError::Input(_) => {
+            "for example: bash upgrade.sh --username NAME --password-stdin < FILE"
+        }
+        GivenError::File { .. } => "name another file, or make this one readable",
+        GivenError::NoAccount(_) | GivenError::Accounts(_) => {
+            "give the account with --username and --password-stdin"
         }
     }
 }

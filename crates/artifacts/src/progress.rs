@@ -1,7 +1,7 @@
 //! Shows how a sync goes on: bars on a terminal, plain lines otherwise; always on standard error.
 //! Knows nothing of what is sent.
 
-use artifacts::sync::{Event, Fate, Progress};
+use crate::sync::{Event, Fate, Progress, Report};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ const LINE_PAUSE: Duration = Duration::from_secs(10);
 const SMALL: u64 = 1024 * 1024;
 
 /// What is shown.
-pub(super) struct Shown {
+pub struct Shown {
     is_terminal: bool,
     all: MultiProgress,
     state: Mutex<State>,
@@ -39,7 +39,9 @@ impl State {
 }
 
 impl Shown {
-    pub(super) fn new(is_terminal: bool) -> Arc<Self> {
+    /// Shows; bars where standard error is a terminal.
+    #[must_use]
+    pub fn new(is_terminal: bool) -> Arc<Self> {
         let target =
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let all = MultiProgress::with_draw_target(target);
@@ -47,7 +49,7 @@ impl Shown {
     }
 
     /// Takes the bars away.
-    pub(super) fn end(&self) {
+    pub fn end(&self) {
         // Where it cannot be drawn any more there is nothing to take away.
         let _undrawn = self.all.clear();
     }
@@ -148,7 +150,8 @@ impl Progress for Shown {
 }
 
 /// A number of bytes for people.
-pub(crate) fn bytes(count: u64) -> String {
+#[must_use]
+pub fn bytes(count: u64) -> String {
     const STEPS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match STEPS.into_iter().find(|(_, step)| count >= *step) {
         Some((unit, step)) => {
@@ -163,6 +166,31 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// What a copy did, for people.
+#[must_use]
+pub fn summary(report: &Report, time: Duration) -> String {
+    format!(
+        "Synchronised {} artifacts: {} uploaded ({}), {} unchanged, {} failed in {}. Running it again is safe.",
+        report.artifacts,
+        report.uploaded,
+        bytes(report.uploaded_bytes),
+        report.unchanged,
+        report.failed.len(),
+        elapsed(time),
+    )
+}
+
+/// `6m12s`, `0.4s`.
+#[must_use]
+pub fn elapsed(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => format!("{:.1}s", time.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +202,22 @@ mod tests {
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(212 << 20), "212 MiB");
         assert_eq!(bytes(2_040_109_466), "1.9 GiB");
+    }
+
+    #[test]
+    fn the_last_line_counts_everything() {
+        let report = Report {
+            artifacts: 87,
+            uploaded: 31,
+            uploaded_bytes: 2_040_109_466,
+            unchanged: 56,
+            failed: Vec::new(),
+        };
+        assert_eq!(
+            summary(&report, Duration::from_secs(372)),
+            "Synchronised 87 artifacts: 31 uploaded (1.9 GiB), 56 unchanged, 0 failed in 6m12s. Running it again is safe."
+        );
+        assert_eq!(elapsed(Duration::from_millis(420)), "0.4s");
+        assert_eq!(elapsed(Duration::from_secs(7260)), "2h01m");
     }
 }
