@@ -14,6 +14,8 @@ pub const FIELD_MANAGER: &str = CVO;
 pub const PREPARE: &str = "acp-prepare";
 /// Field manager of `upgrade.sh` (acp-prepare deploy).
 pub const PREPARE_FIELD_MANAGER: &str = PREPARE;
+/// The program for plugin packages; also its field manager.
+pub const VIOLET: &str = "violet";
 /// Container of the operator in its Deployment.
 pub const CVO_CONTAINER: &str = "operator";
 

@@ -43,6 +43,8 @@ pub(super) fn known(api_version: &str, kind: &str) -> Option<Kind> {
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => {
             ("customresourcedefinitions", false)
         }
+        ("rbac.authorization.k8s.io/v1", "ClusterRole") => ("clusterroles", false),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => ("clusterrolebindings", false),
         ("coordination.k8s.io/v1", "Lease") => ("leases", true),
         ("events.k8s.io/v1", "Event") => ("events", true),
         _ => return of_ours(api_version, kind),
