@@ -1,7 +1,7 @@
 //! Decides how the commands and flags of our programs are shown in the reference: what their own
 //! definitions say.
 
-use api::names::{CVO, PREPARE};
+use api::names::{CVO, PREPARE, VIOLET};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::Files;
@@ -10,7 +10,12 @@ use super::markdown::{code, page, table};
 /// One page a program.
 pub(super) fn generate(files: &mut Files) {
     let operator = operator::settings::Settings::command();
-    let programs = [("ac", ac::command("ac")), (PREPARE, prepare::command()), (CVO, operator)];
+    let programs = [
+        ("ac", ac::command("ac")),
+        (PREPARE, prepare::command()),
+        (CVO, operator),
+        (VIOLET, violet::command()),
+    ];
     for (name, program) in programs {
         files.insert(format!("docs/reference/{name}.md"), reference(program));
     }

@@ -1,6 +1,6 @@
 //! Decides which rights the operator has after a push: those of this version, and those that an
-//! earlier push gave. Other versions of the plugin are installed on other clusters, and the operator
-//! must still be able to change and remove them; so a push takes no right away.
+//! earlier push gave. Other versions of the plugin are installed on other clusters, and the
+//! operator must still be able to change and remove them; so a push takes no right away.
 
 use super::catalogue::title;
 use crate::connection::Connection;
