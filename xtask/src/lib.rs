@@ -3,4 +3,5 @@
 pub mod cargo;
 pub mod figures;
 pub mod package;
+pub mod plugin_package;
 pub mod rights;

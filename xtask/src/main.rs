@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
-use xtask::package;
+use xtask::{package, plugin_package};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -42,6 +42,8 @@ enum Verb {
     },
     /// Builds the core package of a release.
     Package(package::Arguments),
+    /// Builds the packages of a plugin, one a version.
+    PluginPackage(plugin_package::Arguments),
     /// Real clusters on this machine, to try things on.
     Sandbox(sandbox::Arguments),
 }
@@ -80,6 +82,7 @@ async fn run(verb: Verb) -> Result<()> {
             long::soak(&root, &parts)
         }
         Verb::Package(arguments) => package::run(&root, &arguments).await,
+        Verb::PluginPackage(arguments) => plugin_package::run(&root, &arguments).await,
         Verb::Sandbox(arguments) => sandbox::run(&root, arguments).await,
     }
 }

@@ -1,16 +1,17 @@
 //! Decides how a release folder becomes a core package: which programs and images go in, in which
 //! order they are checked and built, and where the package is left. Knows nothing of clusters.
 
-mod chart;
-mod content;
-mod core;
-mod inputs;
-mod limits;
+pub(crate) mod chart;
+pub(crate) mod content;
+pub(crate) mod core;
+pub(crate) mod inputs;
+pub(crate) mod limits;
 mod purity;
-mod render;
-mod rights;
-mod signing;
+pub(crate) mod render;
+pub(crate) mod rights;
+pub(crate) mod signing;
 mod template;
+pub(crate) mod workshop;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,20 +19,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use api::signing_key::Signer;
-use api::{Digest, Version};
+use api::{Digest, Version, names};
 use artifacts::build::{Compression, LayoutWriter};
 use sandbox::Narrator;
-use sandbox::toolchain::{Tool, Toolchain};
 
 pub use content::Programs;
 
-use content::{Content, Source};
+use content::Source;
+use inputs::Stamp;
 use render::Renderer;
 use template::Template;
-
-/// Part of every note of what a package was built of: raise it when packages must be built again
-/// though no file of theirs has changed.
-const RECIPE: &str = "2";
+use workshop::Workshop;
 
 /// What `cargo xtask package` is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -108,6 +106,14 @@ pub struct Form {
     pub folder: bool,
 }
 
+impl Form {
+    /// Whether a package is still there in these forms.
+    pub(crate) fn is_left(self, archive: Option<&Path>, folder: Option<&Path>) -> bool {
+        let there = |path: Option<&Path>| path.is_some_and(Path::exists);
+        (!self.archive || there(archive)) && (!self.folder || there(folder))
+    }
+}
+
 /// A package that was built.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Package {
@@ -128,13 +134,8 @@ pub struct Package {
 /// `charts/` of the project's releases.
 #[derive(Debug)]
 pub struct PackageBuilder {
-    root: PathBuf,
+    workshop: Workshop,
     programs: Programs,
-    toolchain: Toolchain,
-    helm: PathBuf,
-    layers: Compression,
-    signers: Vec<Signer>,
-    narrator: Narrator,
 }
 
 impl PackageBuilder {
@@ -148,18 +149,14 @@ impl PackageBuilder {
         programs: Programs,
         narrator: Narrator,
     ) -> Result<Self> {
-        let toolchain = Toolchain::new(cache, narrator.clone());
-        let helm = toolchain.build(&Tool::helm()).await?;
-        let layers = Compression::Gzip(6);
-        let signers = vec![signing::signer(&root.join(signing::DEMO_KEY))?];
-        Ok(Self { root: root.to_owned(), programs, toolchain, helm, layers, signers, narrator })
+        Ok(Self { workshop: Workshop::new(root, cache, narrator).await?, programs })
     }
 
     /// Who signs the packages; without it the demo's key, which protects nothing. Nobody at all
     /// makes packages that no platform trusts.
     #[must_use]
     pub fn signers(mut self, signers: Vec<Signer>) -> Self {
-        self.signers = signers;
+        self.workshop.signers = signers;
         self
     }
 
@@ -167,7 +164,7 @@ impl PackageBuilder {
     /// costs more time than it saves.
     #[must_use]
     pub const fn layers(mut self, layers: Compression) -> Self {
-        self.layers = layers;
+        self.workshop.layers = layers;
         self
     }
 
@@ -179,37 +176,36 @@ impl PackageBuilder {
     pub async fn build(&self, release: &Path, out: &Path, form: Form) -> Result<Package> {
         let out = std::path::absolute(out)?;
         fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-        let template = Template::read(release, &self.root.join("release/charts"))?;
-        let sources = self.sources(&template).await?;
+        let workshop = &self.workshop;
+        let template = Template::read(release, &workshop.root.join("release/charts"))?;
+        let sources = workshop.sources(&template.images).await?;
         // Another process may be building the same package into the same folder.
         let lock = out.join(".lock");
         let wait = format!("package {}: another build", template.version);
-        let held = self.narrator.during(&wait, inputs::locked(lock)).await?;
-        let stamp = inputs::Stamp::of(self, &template, &sources)?;
-        if let Some(package) = stamp.built(&out, form) {
+        let held = workshop.narrator.during(&wait, inputs::locked(lock)).await?;
+        let stamp = self.stamp(&template, &sources)?;
+        let is_there =
+            |package: &Package| form.is_left(package.archive.as_deref(), package.folder.as_deref());
+        if let Some(package) = stamp.built(&out, is_there) {
             return Ok(package);
         }
         stamp.forget(&out)?;
         let what = format!("package {}", template.version);
         let package = self.assemble(&template, &sources, &out, form);
-        let package = self.narrator.during(&what, package).await?;
+        let package = workshop.narrator.during(&what, package).await?;
         stamp.keep(&out, &package)?;
         drop(held);
         Ok(package)
     }
 
-    /// Where the bytes of each image come from.
-    async fn sources(&self, template: &Template) -> Result<BTreeMap<String, Source>> {
-        let mut sources = BTreeMap::new();
-        for (name, image) in &template.images {
-            if let Content::Digest(_) = image.content {
-                continue;
-            }
-            let source = image.content.source(&image.tag, &self.toolchain).await;
-            let source = source.with_context(|| format!("image '{name}'"))?;
-            sources.insert(name.clone(), source);
-        }
-        Ok(sources)
+    /// What the package is built of.
+    fn stamp(&self, template: &Template, sources: &BTreeMap<String, Source>) -> Result<Stamp> {
+        let Programs { operator, prepare, ac } = &self.programs;
+        let files = [operator, prepare, ac].map(Clone::clone).to_vec();
+        let folders = [&template.folder].into_iter().chain(template.charts.values()).cloned();
+        let folders = folders.chain([self.workshop.root.join("package")]).collect();
+        let name = format!("acp-core-{}", template.version);
+        Stamp::of(&self.workshop, &name, &template.folder, files, folders, sources)
     }
 
     async fn assemble(
@@ -219,30 +215,36 @@ impl PackageBuilder {
         out: &Path,
         form: Form,
     ) -> Result<Package> {
+        let workshop = &self.workshop;
         let work = tempfile::Builder::new().prefix(".package-").tempdir_in(out)?;
         let folder = work.path().join("package");
         let mut layout = LayoutWriter::create(&folder.join("images"))?;
-        let operator = content::operator_image(&self.programs, &self.helm, &template.version)?
-            .compression(self.layers);
-        let images = content::write_images(template, sources, &operator, self.layers, &mut layout)?;
+        let operator = content::operator_image(&self.programs, &workshop.helm, &template.version)?
+            .compression(workshop.layers);
+        let mut images =
+            content::write_images(&template.images, sources, workshop.layers, &mut layout)?;
+        let operator = operator.write(&mut layout, names::CVO_REPOSITORY, &template.tag())?;
+        let added = images.insert(names::CVO.to_owned(), operator).is_none();
+        ensure!(added, "the image '{}' is added by packaging", names::CVO);
         let (release, files) = template.complete(images)?;
 
-        let renderer = Renderer::new(&self.helm, work.path())?;
+        let renderer = Renderer::new(&workshop.helm, work.path())?;
         let rendered = renderer.render_release(&release, &files).await?;
-        limits::check(&release, &rendered)?;
+        let owners = release.components().map(|(_, c)| (c.name.as_str(), c.namespace.as_str()));
+        limits::check(owners, &release.images, &rendered)?;
         let rights = rights::of_release(&release, &rendered)?;
 
         let product = artifacts::build::product_image(&release, files)?.write(
             &mut layout,
-            api::names::PRODUCT_IMAGE_REPOSITORY,
+            names::PRODUCT_IMAGE_REPOSITORY,
             &template.tag(),
         )?;
-        let signers = signing::named(&self.signers, &release);
+        let signers = signing::named(&workshop.signers, &release);
         if !signers.is_empty() {
             layout.sign(&product, &signers)?;
         }
         layout.finish()?;
-        core::write_folder(&self.root.join("package"), &folder, &self.programs, &rights)?;
+        core::write_folder(&workshop.root.join("package"), &folder, &self.programs, &rights)?;
 
         let root = format!("acp-core-{}", template.version);
         let archive = form.archive.then(|| out.join(format!("{root}-linux-amd64.tgz")));

@@ -157,7 +157,7 @@ async fn what_cannot_be_applied_is_refused() {
     let image = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n\
                  spec: {containers: [{name: c, image: \"busybox:latest\"}]}\n";
     let error = refused(&builder, work, "image", image).await;
-    assert!(error.contains("'busybox:latest' is not one of the release"), "{error}");
+    assert!(error.contains("'busybox:latest' is not one of its images"), "{error}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod form;
 
 use serde_json::{Map, Value};
 
-pub use form::check;
+pub use form::{check, choices};
 
 /// Longest template, in bytes.
 pub const TEMPLATE_LIMIT: usize = 256 * 1024;

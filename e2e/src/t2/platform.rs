@@ -17,7 +17,9 @@ impl Bench {
         let bin = self.folder().join("bin");
         fs::create_dir_all(&bin)?;
         symlink(self.folder().join("plane/kubectl"), bin.join("kubectl"))?;
-        symlink(self.packages.programs.join("ac"), bin.join("ac"))?;
+        for program in ["ac", "violet"] {
+            symlink(self.packages.programs.join(program), bin.join(program))?;
+        }
         self.apply(
             "
 apiVersion: v1

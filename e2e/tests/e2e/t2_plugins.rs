@@ -4,10 +4,13 @@
 use anyhow::{Context as _, Result, ensure};
 use api::names::{CLUSTER_NAME_LABEL, MODULE_NAME_LABEL, module_info};
 use e2e::t2::{Bench, Plugin, condition, installed_app, text};
-use sandbox::ControlPlane;
+use sandbox::{ControlPlane, Narrator};
 use sandbox::process::{run, run_with_input, wait_until};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use xtask::package::Form;
+use xtask::plugin_package::{PluginBuilder, versions};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const A: &str = "workload-a";
@@ -116,6 +119,34 @@ async fn service_mesh_is_read_about_first(bench: &Bench) -> Result<()> {
     let acknowledge = text(&failed, "/remedy").to_owned();
     bench.must(&acknowledge).await?;
     bench.of(A).check_becomes("AdminAckRequired", "Passed", "AsExpected").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_is_pushed_installed_and_upgraded() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    let root = e2e::packages::root();
+    let cache = e2e::packages::cache()?;
+    let builder = PluginBuilder::new(&root, &cache, Narrator::stderr()).await?;
+    let form = Form { archive: true, folder: false };
+    let mut archives = Vec::new();
+    for folder in versions(&root, Path::new("pages"))? {
+        let built = builder.build(&folder, &root.join("target/packages"), form).await?;
+        archives.push(built.archive.context("the package was not packed")?);
+    }
+    let [old, new] = <[PathBuf; 2]>::try_from(archives)
+        .map_err(|found| anyhow::anyhow!("two versions of pages, not {found:?}"))?;
+    let said = bench.must(&format!("violet push {}", old.display())).await?;
+    ensure!(said.contains("In the catalogue"), "{said}");
+    let said = bench.must(&format!("violet push {}", old.display())).await?;
+    ensure!(said.contains("Nothing to do"), "{said}");
+    bench.ask_plugin(GLOBAL, "pages", "1.0.0", &json!({ "replicas": 2 })).await?;
+    bench.plugin_runs(GLOBAL, "pages", "1.0.0").await.with_context(|| operator.said())?;
+    bench.must(&format!("violet push {}", new.display())).await?;
+    bench.ask_plugin(GLOBAL, "pages", "1.1.0", &json!({ "replicas": 2 })).await?;
+    bench.plugin_runs(GLOBAL, "pages", "1.1.0").await.with_context(|| operator.said())?;
+    let listed = bench.must("violet list").await?;
+    ensure!(listed.contains("pages") && listed.contains(GLOBAL), "{listed}");
     Ok(())
 }
 

@@ -11,12 +11,23 @@ use serde_json::{Map, Value};
 use super::purity;
 
 /// The file that makes a folder a chart.
-pub(super) const CHART_FILE: &str = "Chart.yaml";
+pub(crate) const CHART_FILE: &str = "Chart.yaml";
 /// Where its templates are, subcharts included.
 const TEMPLATES: &str = "templates/";
 
-/// Packs a chart: its path in the release and its bytes.
-pub(super) fn pack(folder: &Path, version: &str) -> Result<(String, Vec<u8>)> {
+/// A packed chart.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// In a release or a package: `charts/coredns-1.0.0.tgz`.
+    pub(crate) path: String,
+    /// Its Chart.yaml.
+    pub(crate) about: Value,
+    /// The file.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Packs a chart.
+pub(crate) fn pack(folder: &Path, version: &str) -> Result<Packed> {
     let text = fs::read_to_string(folder.join(CHART_FILE))?;
     let mut about: Map<String, Value> = serde_saphyr::from_str(&text).context(CHART_FILE)?;
     let name = about.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -43,7 +54,8 @@ pub(super) fn pack(folder: &Path, version: &str) -> Result<(String, Vec<u8>)> {
         }
     }
     tree.file(&format!("{name}/{CHART_FILE}"), serde_saphyr::to_string(&about)?.into_bytes())?;
-    Ok((format!("charts/{name}-{version}.tgz"), tgz(&tree)?))
+    let path = format!("charts/{name}-{version}.tgz");
+    Ok(Packed { path, about: Value::Object(about), bytes: tgz(&tree)? })
 }
 
 #[cfg(test)]
@@ -62,10 +74,11 @@ mod tests {
     fn a_chart_is_stamped_and_the_same_every_time() {
         let folder = tempfile::tempdir().unwrap();
         let chart = chart(folder.path(), "a: {{ .Release.Name }}");
-        let (path, bytes) = pack(&chart, "1.2.3").unwrap();
-        assert_eq!(path, "charts/demo-1.2.3.tgz");
-        assert_eq!(bytes, pack(&chart, "1.2.3").unwrap().1);
-        assert_ne!(bytes, pack(&chart, "1.2.4").unwrap().1);
+        let packed = pack(&chart, "1.2.3").unwrap();
+        assert_eq!(packed.path, "charts/demo-1.2.3.tgz");
+        assert_eq!(packed.about["version"], "1.2.3");
+        assert_eq!(packed.bytes, pack(&chart, "1.2.3").unwrap().bytes);
+        assert_ne!(packed.bytes, pack(&chart, "1.2.4").unwrap().bytes);
     }
 
     #[test]

@@ -14,7 +14,6 @@ use sandbox::process::run;
 use sandbox::toolchain::{Tool, Toolchain};
 use serde::Deserialize;
 
-use super::template::Template;
 use crate::cargo::cargo;
 
 /// From nothing, on two slow cores.
@@ -27,7 +26,7 @@ const PROGRAMS: &str = "usr/local/bin";
 /// What an image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A published Go program, at the version that the tag says.
     Go(GoProgram),
     /// A static program of the machine that packages.
@@ -36,10 +35,22 @@ pub(super) enum Content {
     Digest(Digest),
 }
 
+/// An image before it is built.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TemplateImage {
+    /// Path below the registry.
+    pub(crate) repository: String,
+    /// Tag; for published programs also their version.
+    pub(crate) tag: String,
+    /// What it is made of.
+    pub(crate) content: Content,
+}
+
 /// Go programs that releases hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum GoProgram {
+pub(crate) enum GoProgram {
     /// The DNS of a cluster.
     Coredns,
     /// Measures of a node.
@@ -49,16 +60,16 @@ pub(super) enum GoProgram {
 /// Programs of the machine that releases hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum HostProgram {
+pub(crate) enum HostProgram {
     /// A shell, a small web server and what a check needs.
     Busybox,
 }
 
 /// A program and how an image of it starts.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Its file here.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Its path in the image.
     path: String,
     /// Other names of it in the image.
@@ -67,7 +78,7 @@ pub(super) struct Source {
 
 impl Content {
     /// Finds or builds the program of an image.
-    pub(super) async fn source(&self, tag: &str, toolchain: &Toolchain) -> Result<Source> {
+    pub(crate) async fn source(&self, tag: &str, toolchain: &Toolchain) -> Result<Source> {
         let (file, path) = match self {
             Self::Go(program) => {
                 let tool = match program {
@@ -142,7 +153,7 @@ impl Programs {
     pub async fn build(root: &Path, narrator: &Narrator) -> Result<Self> {
         // This program is named too, so that cargo chooses the features that it has chosen for it:
         // without it, the libraries would be compiled a second time.
-        let words = "build --quiet --locked --bins -p xtask -p operator -p prepare -p ac";
+        let words = "build --quiet --locked --bins -p xtask -p operator -p prepare -p ac -p violet";
         let mut build = cargo(root, words.split_whitespace()).into();
         narrator.during("building our programs", run(&mut build, BUILD_LIMIT)).await?;
         // Now that nothing is left to build, cargo only says where the programs are.
@@ -176,7 +187,7 @@ fn executables(output: &str) -> BTreeMap<String, PathBuf> {
 }
 
 /// The operator's image: it runs Helm to render charts, and is told its own version.
-pub(super) fn operator_image(
+pub(crate) fn operator_image(
     programs: &Programs,
     helm: &Path,
     version: &Version,
@@ -191,17 +202,16 @@ pub(super) fn operator_image(
         .env("CVO_VERSION", &version.to_string()))
 }
 
-/// Writes every image but the product image, and gives them by name with their digests.
-pub(super) fn write_images(
-    template: &Template,
+/// Writes the images that a template names, and gives them by name with their digests.
+pub(crate) fn write_images(
+    images: &BTreeMap<String, TemplateImage>,
     sources: &BTreeMap<String, Source>,
-    operator: &ImageBuilder,
     layers: Compression,
     layout: &mut LayoutWriter,
 ) -> Result<BTreeMap<String, ReleaseImage>> {
-    let mut images = BTreeMap::new();
-    for (name, image) in &template.images {
-        let written = match (&image.content, sources.get(name)) {
+    let mut written = BTreeMap::new();
+    for (name, image) in images {
+        let of_image = match (&image.content, sources.get(name)) {
             (Content::Digest(digest), _) => ReleaseImage {
                 repository: image.repository.clone(),
                 tag: image.tag.clone(),
@@ -213,15 +223,9 @@ pub(super) fn write_images(
             }
             (_, None) => bail!("image '{name}' has no content"),
         };
-        images.insert(name.clone(), written);
+        written.insert(name.clone(), of_image);
     }
-    let written = operator.write(layout, names::CVO_REPOSITORY, &template.tag())?;
-    ensure!(
-        images.insert(names::CVO.to_owned(), written).is_none(),
-        "the image '{}' is added by packaging",
-        names::CVO
-    );
-    Ok(images)
+    Ok(written)
 }
 
 #[cfg(test)]

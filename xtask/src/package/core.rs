@@ -52,7 +52,7 @@ fn copy(from: &Path, to: &Path, is_program: bool) -> Result<()> {
 }
 
 /// Moves a finished folder to its place; what stood there goes.
-pub(super) fn replace(folder: &Path, target: &Path) -> Result<()> {
+pub(crate) fn replace(folder: &Path, target: &Path) -> Result<()> {
     if target.exists() {
         fs::remove_dir_all(target)
             .with_context(|| format!("cannot remove {}", target.display()))?;

@@ -1,41 +1,48 @@
-//! Decides which releases are refused after rendering: more objects than a status can hold, the
-//! same object twice, objects without a name, images that the release does not name by digest.
+//! Decides which packages are refused after rendering: more objects than a status can hold, the
+//! same object twice, objects without a name, images that the package does not name by digest.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use api::Release;
 use api::objects::{INVENTORY_LIMIT, ObjectRef};
+use api::release::ReleaseImage;
 use serde_json::Value;
 
 use super::render::{REGISTRY, Rendered};
 
-/// Refuses a release that breaks a rule; the error names component and object.
-pub(super) fn check(release: &Release, rendered: &Rendered) -> Result<()> {
+/// The images that objects may use, by name.
+type Images = BTreeMap<String, ReleaseImage>;
+
+/// Refuses what breaks a rule; the error names component and object. Each component comes with the
+/// namespace of its objects.
+pub(crate) fn check<'a>(
+    components: impl IntoIterator<Item = (&'a str, &'a str)>,
+    known: &Images,
+    rendered: &Rendered,
+) -> Result<()> {
     let mut owners: BTreeMap<(String, String, String, String), &str> = BTreeMap::new();
-    for (_, component) in release.components() {
-        let objects = rendered.get(&component.name).map(Vec::as_slice).unwrap_or_default();
+    for (component, namespace) in components {
+        let objects = rendered.get(component).map(Vec::as_slice).unwrap_or_default();
         let mut references = std::collections::BTreeSet::new();
         for object in objects {
-            let object_ref = reference(object, &component.namespace)
-                .with_context(|| format!("component '{}'", component.name))?;
-            images(object, release).with_context(|| {
-                format!("component '{}', {} {}", component.name, object_ref.kind, object_ref.name)
+            let object_ref =
+                reference(object, namespace).with_context(|| format!("component '{component}'"))?;
+            images(object, known).with_context(|| {
+                format!("component '{component}', {} {}", object_ref.kind, object_ref.name)
             })?;
             references.insert(object_ref);
         }
         ensure!(
             references.len() <= INVENTORY_LIMIT,
-            "component '{}' has {} objects, more than the {INVENTORY_LIMIT} of one component",
-            component.name,
+            "component '{component}' has {} objects, more than the {INVENTORY_LIMIT} of one component",
             references.len()
         );
         for object in references {
             let group = object.group().to_owned();
             let shown = object.to_string();
             let key = (group, object.kind, object.namespace, object.name);
-            if let Some(other) = owners.insert(key, &component.name) {
-                bail!("{shown} stands in component '{other}' and in '{}'", component.name);
+            if let Some(other) = owners.insert(key, component) {
+                bail!("{shown} stands in component '{other}' and in '{component}'");
             }
         }
     }
@@ -59,8 +66,8 @@ fn reference(object: &Value, namespace: &str) -> Result<ObjectRef> {
     })
 }
 
-/// Every image in an object is one of the release, from the platform's registry, by digest.
-fn images(object: &Value, release: &Release) -> Result<()> {
+/// Every image in an object is one of the package, from the platform's registry, by digest.
+fn images(object: &Value, known: &Images) -> Result<()> {
     match object {
         Value::Object(fields) => {
             for (key, value) in fields {
@@ -68,22 +75,22 @@ fn images(object: &Value, release: &Release) -> Result<()> {
                 for container in value.as_array().filter(|_| of_containers).into_iter().flatten() {
                     let image = container["image"].as_str().unwrap_or_default();
                     ensure!(
-                        is_of_release(image, release),
-                        "the image '{image}' is not one of the release: write \
+                        is_known(image, known),
+                        "the image '{image}' is not one of its images: write \
                          <global.registry.address>/<repository>@<digest> of global.images"
                     );
                 }
-                images(value, release)?;
+                images(value, known)?;
             }
             Ok(())
         }
-        Value::Array(items) => items.iter().try_for_each(|item| images(item, release)),
+        Value::Array(items) => items.iter().try_for_each(|item| images(item, known)),
         _ => Ok(()),
     }
 }
 
-fn is_of_release(image: &str, release: &Release) -> bool {
-    release.images.values().any(|known| {
+fn is_known(image: &str, known: &Images) -> bool {
+    known.values().any(|known| {
         image == format!("{REGISTRY}/{}@{}", known.repository, known.digest)
             || image == format!("{REGISTRY}/{}:{}@{}", known.repository, known.tag, known.digest)
     })
@@ -94,7 +101,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn release() -> Release {
+    fn release() -> api::Release {
         let text = "formatVersion: 1\nversion: 4.3.0\nminCVO: 4.3.0\n\
                     upgradeFrom: {range: '>=4.0.0 <4.3.0'}\n\
                     kubernetes: {creates: '1.34', compatible: '>=1.31 <1.35'}\n\
@@ -102,7 +109,7 @@ mod tests {
                     stages:\n- name: s\n  priority: 1\n  components:\n  \
                     - {name: one, version: 1.0.0, manifests: m/1, namespace: n}\n  \
                     - {name: two, version: 1.0.0, manifests: m/2, namespace: n}\n";
-        Release::parse(text.replace("DIGEST", &"a".repeat(64)).as_bytes()).unwrap()
+        api::Release::parse(text.replace("DIGEST", &"a".repeat(64)).as_bytes()).unwrap()
     }
 
     fn map(name: &str) -> Value {
@@ -117,7 +124,9 @@ mod tests {
 
     fn checked(one: Vec<Value>, two: Vec<Value>) -> Result<(), String> {
         let rendered = BTreeMap::from([("one".to_owned(), one), ("two".to_owned(), two)]);
-        check(&release(), &rendered).map_err(|error| format!("{error:#}"))
+        let release = release();
+        let components = release.components().map(|(_, c)| (&*c.name, &*c.namespace));
+        check(components, &release.images, &rendered).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -140,7 +149,7 @@ mod tests {
         assert_eq!(checked(vec![pod(&known)], vec![]), Ok(()));
         for image in [format!("{REGISTRY}/acp/a:v1"), "busybox".to_owned(), String::new()] {
             let error = checked(vec![pod(&image)], vec![]).unwrap_err();
-            assert!(error.contains("is not one of the release"), "{error}");
+            assert!(error.contains("is not one of its images"), "{error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Decides how a release is rendered at packaging, as the operator will render it: with the real
-//! Helm, on the oldest and the newest Kubernetes of the release, as an install and as an upgrade.
+//! Decides how charts are rendered at packaging, as the operator will render them: with the real
+//! Helm, on the oldest and the newest Kubernetes that they are for, as an install and as an upgrade.
 //! A chart that gives different objects the second time is refused.
 
 use std::collections::BTreeMap;
@@ -9,26 +9,39 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use api::Release;
-use api::release::Component;
-use api::version::KubernetesVersion;
+use api::release::ReleaseImage;
+use api::version::{KubernetesVersion, VersionRange};
 use sandbox::process::{command, run_with_input};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One rendering takes a fraction of a second; a machine may be busy.
 const RENDER_LIMIT: Duration = Duration::from_secs(60);
 /// Stands for the registry, which packaging does not know; nothing answers under such a name.
-pub(super) const REGISTRY: &str = "registry.invalid:11443";
+pub(crate) const REGISTRY: &str = "registry.invalid:11443";
 /// Minor lines of Kubernetes 1 among which the ends of a range are looked for.
 const MINOR_LINES: std::ops::Range<u64> = 16..100;
 
 /// The objects of each component, over all renderings.
-pub(super) type Rendered = BTreeMap<String, Vec<Value>>;
+pub(crate) type Rendered = BTreeMap<String, Vec<Value>>;
 
 /// Renders charts with Helm.
 #[derive(Debug)]
-pub(super) struct Renderer {
+pub(crate) struct Renderer {
     helm: PathBuf,
     folder: PathBuf,
+}
+
+/// A chart as it is rendered.
+#[derive(Debug)]
+pub(crate) struct Chart<'a> {
+    /// Of the Helm release.
+    pub(crate) name: &'a str,
+    /// Of the objects that name none.
+    pub(crate) namespace: &'a str,
+    /// The packed chart.
+    pub(crate) bytes: &'a [u8],
+    /// As [`values`] completes them.
+    pub(crate) values: Value,
 }
 
 /// Under which circumstances a chart is rendered.
@@ -39,23 +52,26 @@ struct Circumstances<'a> {
 
 impl Renderer {
     /// A renderer that keeps its files below `work`.
-    pub(super) fn new(helm: &Path, work: &Path) -> Result<Self> {
+    pub(crate) fn new(helm: &Path, work: &Path) -> Result<Self> {
         let folder = work.join("render");
         fs::create_dir(&folder)?;
         Ok(Self { helm: helm.to_owned(), folder })
     }
 
     /// Everything that the components of a release may bring.
-    pub(super) async fn render_release(
+    pub(crate) async fn render_release(
         &self,
         release: &Release,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<Rendered> {
+        let lines = kubernetes_lines(&release.kubernetes.compatible)?;
         let mut rendered = Rendered::new();
         for (_, component) in release.components() {
             let bytes = files.get(component.path()).map(Vec::as_slice).unwrap_or_default();
             let objects = if component.chart.is_some() {
-                self.render_chart(release, component, bytes).await
+                let (name, namespace) = (&component.name, &component.namespace);
+                let values = values(component.values.clone(), &release.images);
+                self.render_chart(&Chart { name, namespace, bytes, values }, &lines).await
             } else {
                 std::str::from_utf8(bytes).map_err(Into::into).and_then(objects)
             };
@@ -65,30 +81,31 @@ impl Renderer {
         Ok(rendered)
     }
 
-    async fn render_chart(
+    /// Everything that a chart may bring on these lines of Kubernetes.
+    pub(crate) async fn render_chart(
         &self,
-        release: &Release,
-        component: &Component,
-        chart: &[u8],
+        chart: &Chart<'_>,
+        lines: &[String],
     ) -> Result<Vec<Value>> {
-        let path = self.folder.join(format!("{}.tgz", component.name));
-        fs::write(&path, chart)?;
+        let path = self.folder.join(format!("{}.tgz", chart.name));
+        fs::write(&path, chart.bytes)?;
         let mut all = Vec::new();
-        let lines = kubernetes_lines(release)?;
-        for kubernetes in &lines {
+        for kubernetes in lines {
             for upgrade in [false, true] {
                 let under = Circumstances { kubernetes, upgrade };
-                all.push(self.template(release, component, &path, &under).await?);
+                all.push(self.template(chart, &path, &under).await?);
             }
         }
         // Chance and time also hide in values that a chart renders as templates.
-        let under = Circumstances { kubernetes: &lines[0], upgrade: false };
-        let again = self.template(release, component, &path, &under).await?;
-        ensure!(
-            again == all[0],
-            "the chart gives other objects when it is rendered again: what is rendered must \
-             follow from the chart and its values alone"
-        );
+        if let (Some(kubernetes), Some(first)) = (lines.first(), all.first()) {
+            let under = Circumstances { kubernetes, upgrade: false };
+            let again = self.template(chart, &path, &under).await?;
+            ensure!(
+                again == *first,
+                "the chart gives other objects when it is rendered again: what is rendered must \
+                 follow from the chart and its values alone"
+            );
+        }
         let mut distinct: Vec<Value> = Vec::new();
         for object in all.into_iter().flatten() {
             if !distinct.contains(&object) {
@@ -100,13 +117,12 @@ impl Renderer {
 
     async fn template(
         &self,
-        release: &Release,
-        component: &Component,
-        chart: &Path,
+        chart: &Chart<'_>,
+        path: &Path,
         under: &Circumstances<'_>,
     ) -> Result<Vec<Value>> {
-        let mut helm = command(&self.helm, ["template", component.name.as_str()]);
-        helm.arg(chart).args(["--namespace", component.namespace.as_str()]);
+        let mut helm = command(&self.helm, ["template", chart.name]);
+        helm.arg(path).args(["--namespace", chart.namespace]);
         helm.args(["--include-crds", "--kube-version", under.kubernetes, "--values", "-"]);
         if under.upgrade {
             helm.arg("--is-upgrade");
@@ -114,15 +130,17 @@ impl Renderer {
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             helm.env(variable, self.folder.join(variable));
         }
-        let values = serde_json::to_vec(&values(release, component))?;
+        let values = serde_json::to_vec(&chart.values)?;
         let text = run_with_input(&mut helm, &values, RENDER_LIMIT).await?;
         objects(&text)
     }
 }
 
 /// The values as the operator completes them.
-fn values(release: &Release, component: &Component) -> Value {
-    let mut values = component.values.clone();
+pub(crate) fn values(
+    mut values: Map<String, Value>,
+    images: &BTreeMap<String, ReleaseImage>,
+) -> Value {
     values.insert(
         "global".to_owned(),
         json!({
@@ -130,18 +148,18 @@ fn values(release: &Release, component: &Component) -> Value {
                 "address": REGISTRY,
                 "imagePullSecrets": [{ "name": api::names::PULL_SECRET }],
             },
-            "images": release.images,
+            "images": images,
         }),
     );
     Value::Object(values)
 }
 
-/// The oldest and the newest Kubernetes line that a release runs on.
-fn kubernetes_lines(release: &Release) -> Result<Vec<String>> {
+/// The oldest and the newest Kubernetes line of a range.
+pub(crate) fn kubernetes_lines(range: &VersionRange) -> Result<Vec<String>> {
     let runs = |minor: &u64| {
         format!("1.{minor}.0")
             .parse::<KubernetesVersion>()
-            .is_ok_and(|version| release.kubernetes.compatible.contains_kubernetes(&version))
+            .is_ok_and(|version| range.contains_kubernetes(&version))
     };
     let mut lines: Vec<u64> = MINOR_LINES.filter(runs).collect();
     ensure!(!lines.is_empty(), "the release runs on no version of Kubernetes");

@@ -1,5 +1,5 @@
-//! Decides which rights the operator needs for one release: those on the kinds that its rendered
-//! components have, and to hand out the rights that its own roles hold. Knows nothing of the
+//! Decides which rights the operator needs for one release or plugin: those on the kinds that its
+//! rendered components have, and to hand out the rights that its own roles hold. Knows nothing of the
 //! operator's other rights.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,45 +70,67 @@ const PROTECTED: &[&str] =
 /// A kind by group and name.
 type Kind = (String, String);
 
-/// The ClusterRole that a release needs, and its binding, as one YAML stream.
-pub(super) fn of_release(release: &Release, rendered: &Rendered) -> Result<String> {
-    let name = format!("acp:{}:v{}", names::CVO, release.version);
-    let metadata = json!({
-        "name": name,
-        "labels": {
-            "app.kubernetes.io/name": names::CVO,
-            "app.kubernetes.io/part-of": "acp",
-            "app.kubernetes.io/version": release.version,
-        },
-    });
-    let role = json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": "ClusterRole",
-        "metadata": metadata,
-        "rules": rules(release, rendered)?,
-    });
-    let binding = json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": "ClusterRoleBinding",
-        "metadata": metadata,
-        "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": name },
-        "subjects": [
-            { "kind": "ServiceAccount", "name": names::CVO, "namespace": names::NAMESPACE },
-        ],
-    });
-    let role = serde_saphyr::to_string(&role)?;
-    let binding = serde_saphyr::to_string(&binding)?;
-    let about = format!("# What the operator needs to apply release {}.\n", release.version);
-    Ok(format!("{about}{}\n---\n{}\n", role.trim_end(), binding.trim_end()))
+/// Whose role it is.
+#[derive(Debug)]
+pub(crate) struct Role<'a> {
+    /// Its name.
+    pub(crate) name: String,
+    /// The version that it is for.
+    pub(crate) version: &'a str,
+    /// What is applied with it, for people.
+    pub(crate) about: String,
+    /// Kinds whose objects may be deleted though they are protected.
+    pub(crate) prunable: BTreeSet<&'a str>,
 }
 
-fn rules(release: &Release, rendered: &Rendered) -> Result<Vec<Value>> {
+/// The ClusterRole that a release needs, and its binding, as one YAML stream.
+pub(crate) fn of_release(release: &Release, rendered: &Rendered) -> Result<String> {
+    let version = release.version.to_string();
+    let listed = release.components().flat_map(|(_, component)| &component.prune);
+    let role = Role {
+        name: format!("acp:{}:v{version}", names::CVO),
+        version: &version,
+        about: format!("release {version}"),
+        prunable: listed.filter_map(|entry| entry.split('/').next()).collect(),
+    };
+    role.with(rendered)
+}
+
+impl Role<'_> {
+    /// The ClusterRole for what was rendered, and its binding, as one YAML stream.
+    pub(crate) fn with(&self, rendered: &Rendered) -> Result<String> {
+        let metadata = json!({
+            "name": self.name,
+            "labels": {
+                "app.kubernetes.io/name": names::CVO,
+                "app.kubernetes.io/part-of": "acp",
+                "app.kubernetes.io/version": self.version,
+            },
+        });
+        let role = json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "ClusterRole",
+            "metadata": metadata,
+            "rules": rules(&self.prunable, rendered)?,
+        });
+        let binding = json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": self.name },
+            "subjects": [
+                { "kind": "ServiceAccount", "name": names::CVO, "namespace": names::NAMESPACE },
+            ],
+        });
+        let role = serde_saphyr::to_string(&role)?;
+        let binding = serde_saphyr::to_string(&binding)?;
+        let about = format!("# What the operator needs to apply {}.\n", self.about);
+        Ok(format!("{about}{}\n---\n{}\n", role.trim_end(), binding.trim_end()))
+    }
+}
+
+fn rules(prunable: &BTreeSet<&str>, rendered: &Rendered) -> Result<Vec<Value>> {
     let resources = resources(rendered);
-    let prunable: BTreeSet<&str> = release
-        .components()
-        .flat_map(|(_, component)| &component.prune)
-        .filter_map(|entry| entry.split('/').next())
-        .collect();
     let mut by_verbs: BTreeMap<(String, Vec<&str>), BTreeSet<String>> = BTreeMap::new();
     let mut handed_out: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
     for (component, object) in
@@ -186,20 +208,27 @@ fn kind_of(object: &Value) -> Kind {
 mod tests {
     use super::*;
 
-    fn release(prune: &str) -> Release {
-        let text = format!(
-            "formatVersion: 1\nversion: 4.3.0\nminCVO: 4.3.0\n\
-             upgradeFrom: {{range: '>=4.0.0 <4.3.0'}}\n\
-             kubernetes: {{creates: '1.34', compatible: '>=1.31 <1.35'}}\n\
-             stages:\n- name: s\n  priority: 1\n  components:\n  \
-             - {{name: c, version: 1.0.0, manifests: m, namespace: n, prune: [{prune}]}}\n"
-        );
-        Release::parse(text.as_bytes()).unwrap()
+    fn rules_for(prunable: &str, yaml: &str) -> Result<Vec<Value>> {
+        let objects = serde_saphyr::from_multiple(yaml).unwrap();
+        let prunable = [prunable].into_iter().filter(|kind| !kind.is_empty()).collect();
+        rules(&prunable, &BTreeMap::from([("c".to_owned(), objects)]))
     }
 
-    fn rules_for(prune: &str, yaml: &str) -> Result<Vec<Value>> {
-        let objects = serde_saphyr::from_multiple(yaml).unwrap();
-        rules(&release(prune), &BTreeMap::from([("c".to_owned(), objects)]))
+    #[test]
+    fn a_listed_object_lets_its_kind_be_deleted() {
+        let text = "formatVersion: 1\nversion: 4.3.0\nminCVO: 4.3.0\n\
+                    upgradeFrom: {range: '>=4.0.0 <4.3.0'}\n\
+                    kubernetes: {creates: '1.34', compatible: '>=1.31 <1.35'}\n\
+                    stages:\n- name: s\n  priority: 1\n  components:\n  \
+                    - {name: c, version: 1.0.0, manifests: m, namespace: n, prune: [PRUNE]}\n";
+        let namespace = vec![json!({ "apiVersion": "v1", "kind": "Namespace" })];
+        let rendered = BTreeMap::from([("c".to_owned(), namespace)]);
+        let role = |prune: &str| {
+            let release = Release::parse(text.replace("PRUNE", prune).as_bytes()).unwrap();
+            of_release(&release, &rendered).unwrap()
+        };
+        assert!(!role("").contains("- delete"));
+        assert!(role("Namespace//old").contains("- delete"));
     }
 
     #[test]
@@ -244,13 +273,13 @@ mod tests {
                 .contains(&json!("delete"))
         };
         assert!(!deletes(""));
-        assert!(deletes("Namespace//old"));
+        assert!(deletes("Namespace"));
     }
 
     #[test]
     fn an_object_of_a_dropped_component_can_be_deleted_where_the_release_lists_it() {
         let yaml = "apiVersion: v1\nkind: Namespace\n";
-        let rules = rules_for("PersistentVolumeClaim/n/boards", yaml).unwrap();
+        let rules = rules_for("PersistentVolumeClaim", yaml).unwrap();
         let expected = json!({ "apiGroups": [""], "resources": ["persistentvolumeclaims"],
             "verbs": ["get", "delete"] });
         assert_eq!(rules[0], expected);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::chart;
-use super::content::Content;
+use super::content::TemplateImage;
 
 /// A release folder that was read.
 #[derive(Debug)]
@@ -28,18 +28,6 @@ pub(super) struct Template {
     pub(super) charts: BTreeMap<String, PathBuf>,
     /// The file as it is written.
     document: Map<String, Value>,
-}
-
-/// An image before it is built.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct TemplateImage {
-    /// Path below the registry.
-    pub(super) repository: String,
-    /// Tag; for published programs also their version.
-    pub(super) tag: String,
-    /// What it is made of.
-    pub(super) content: Content,
 }
 
 /// What of the file matters before it is completed.
@@ -114,10 +102,10 @@ impl Template {
             let name = text("name").context("a component has no name")?;
             if let Some(folder) = self.charts.get(&name) {
                 let version = text("version").with_context(|| format!("'{name}': no version"))?;
-                let (path, bytes) = chart::pack(folder, &version)
+                let packed = chart::pack(folder, &version)
                     .with_context(|| format!("the chart of component '{name}'"))?;
-                files.insert(path.clone(), bytes);
-                component["chart"] = Value::String(path);
+                files.insert(packed.path.clone(), packed.bytes);
+                component["chart"] = Value::String(packed.path);
             } else if let Some(manifests) = text("manifests") {
                 let source = self.folder.join(&manifests);
                 let bytes = fs::read(&source).with_context(|| source.display().to_string())?;

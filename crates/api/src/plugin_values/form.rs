@@ -51,6 +51,17 @@ pub fn check(descriptors: &[Descriptor], config: &Map<String, Value>) -> Vec<Str
     fields.iter().flat_map(|(path, field)| field.problems(path, setting(config, path))).collect()
 }
 
+/// The values that a field offers to choose from: both of a switch, each of a choice; none where
+/// anything may be written.
+#[must_use]
+pub fn choices(descriptor: &Descriptor) -> Vec<Value> {
+    let mut field = Field::default();
+    descriptor.x_descriptors.iter().for_each(|text| field.take(text));
+    let switch = [false, true].map(Value::Bool);
+    let switch = switch.into_iter().filter(|_| field.kinds.contains(&Kind::Bool));
+    switch.chain(field.choices.iter().map(|choice| Value::from(*choice))).collect()
+}
+
 impl<'a> Field<'a> {
     fn take(&mut self, text: &'a str) {
         let Some(word) = text.strip_prefix(PREFIX) else { return };
