@@ -166,7 +166,8 @@ fn is_empty(value: &Value) -> bool {
 fn is_text(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own == text,
-        Value::Bool(_) | Value::Number(_) => value.to_string() == text,
+        Value::Bool(own) => own.to_string() == text,
+        Value::Number(own) => own.to_string() == text,
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }

@@ -522,7 +522,7 @@ fn a_signed_plugin_is_trusted_by_its_key_only() {
     let plugin = Plugin::new();
     let folder = plugin.written();
     let signer = Signer::new("publisher-1", &[41; 32]);
-    sign_package(&folder, &[signer.clone()]).unwrap();
+    sign_package(&folder, std::slice::from_ref(&signer)).unwrap();
     let keys = [signer.public("2099-12-31".parse().unwrap())];
     let file = plugin.work.path().join("signed.tgz");
     pack(&folder, "podinfo-1.0.0", &file).unwrap();
