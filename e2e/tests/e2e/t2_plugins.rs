@@ -4,8 +4,8 @@
 use anyhow::{Context as _, Result, ensure};
 use api::names::{CLUSTER_NAME_LABEL, MODULE_NAME_LABEL, module_info};
 use e2e::t2::{Bench, Plugin, condition, installed_app, text};
-use sandbox::{ControlPlane, Narrator};
 use sandbox::process::{run, run_with_input, wait_until};
+use sandbox::{ControlPlane, Narrator};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

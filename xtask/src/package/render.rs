@@ -1,5 +1,5 @@
 //! Decides how charts are rendered at packaging, as the operator will render them: with the real
-//! Helm, on the oldest and the newest Kubernetes that they are for, as an install and as an upgrade.
+//! Helm, on the oldest and the newest Kubernetes that they are for, as an install and an upgrade.
 //! A chart that gives different objects the second time is refused.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Decides which rights the operator needs for one release or plugin: those on the kinds that its
-//! rendered components have, and to hand out the rights that its own roles hold. Knows nothing of the
-//! operator's other rights.
+//! rendered components have, and to hand out the rights that its own roles hold. Knows nothing
+//! of the operator's other rights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
