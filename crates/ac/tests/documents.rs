@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/user");
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// What a command to run begins with.
-const PROGRAMS: &[&str] = &["#", "ac", "bash", "cd", "export", "install", "kubectl", "ln", "tar"];
+const PROGRAMS: &[&str] =
+    &["#", "ac", "bash", "cd", "export", "install", "kubectl", "ln", "tar", "violet"];
 /// The commands whose whole answers tests record. What follows an upgrade, or sums a package up,
 /// has the moments and figures of its own.
 const RECORDED: &[&str] = &["ac adm upgrade", "ac adm release import-manifest"];
