@@ -5,6 +5,7 @@
 //! This crate has no client and does no IO.
 
 pub mod checks;
+pub mod component_version;
 pub mod conditions;
 pub mod config;
 pub mod crds;

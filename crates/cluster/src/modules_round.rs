@@ -62,7 +62,9 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
         };
         let outcomes = execute_all(&executor, &steps, until).await;
         let mut failed = None;
-        for (info, plan) in world.infos.iter().zip(&plans) {
+        for plan in &plans {
+            let info = world.infos.iter().find(|info| info.name == plan.info);
+            let Some(info) = info else { continue };
             let own: Vec<Outcome> = outcomes
                 .iter()
                 .filter(|o| plan.steps.iter().any(|step| step.subject() == o.subject))

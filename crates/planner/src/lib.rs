@@ -4,7 +4,6 @@
 //! asynchronous. What happens in the world happens in `cluster`.
 
 pub mod apply;
-pub mod component_version;
 pub mod health;
 pub mod modules;
 mod moment;

@@ -27,9 +27,6 @@ use std::collections::BTreeSet;
 /// In which situation a ModuleInfo is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Situation {
-    /// Something else installed it, and nothing is asked for that this product could do: what is
-    /// said of it is not ours.
-    Foreign,
     /// What decides about it cannot be read now.
     Unknown(String),
     /// What it asks for is not begun, and why.
@@ -61,26 +58,32 @@ pub struct ModulePlan {
     pub wanted: Vec<ApplyStep>,
 }
 
-/// Plans a round about the plugins of a cluster.
+impl ModulePlan {
+    /// A plan without steps.
+    fn of(info: &InfoFacts, situation: Situation) -> Self {
+        Self {
+            info: info.name.clone(),
+            situation,
+            available: None,
+            steps: Vec::new(),
+            wanted: Vec::new(),
+        }
+    }
+}
+
+/// Plans a round about the plugins of a cluster. Of what another controller installed there is no
+/// plan: what is said of it is not ours.
 #[must_use]
 pub fn plan(world: &World) -> Vec<ModulePlan> {
-    world.infos.iter().map(|info| plan_of(world, info)).collect()
+    let ours = world.infos.iter().filter(|info| !is_foreign(world, info));
+    ours.map(|info| plan_of(world, info)).collect()
 }
 
 fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
-    let of = |situation| ModulePlan {
-        info: info.name.clone(),
-        situation,
-        available: None,
-        steps: Vec::new(),
-        wanted: Vec::new(),
-    };
-    if is_foreign(world, info) {
-        return of(Situation::Foreign);
-    }
+    let of = |situation| ModulePlan::of(info, situation);
     match inputs(world) {
         Ok(Inputs::Known) => {}
-        Ok(Inputs::NoCluster) if info.deleting => return removal::of_lost_cluster(info),
+        Ok(Inputs::NoCluster) if info.deleting => return removal::let_go(info),
         Ok(Inputs::NoCluster) => {
             let cause = format!("there is no cluster {}", world.cluster);
             let remedy = format!("see which there are: kubectl get {}", api::names::CLUSTERS);
@@ -165,7 +168,7 @@ fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool
         // It is held before anything of it is there.
         steps = vec![Step::HoldModule { name: info.name.clone() }];
     }
-    ModulePlan { info: info.name.clone(), situation, available: None, steps, wanted }
+    ModulePlan { steps, wanted, ..ModulePlan::of(info, situation) }
 }
 
 enum Standing {

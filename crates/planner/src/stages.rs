@@ -1,7 +1,7 @@
 //! The stages of an upgrade: which operations there are, and how far each of them is.
 
-use crate::component_version::order;
 use crate::snapshot::{AppReleaseFacts, Snapshot};
+use api::component_version::order;
 use api::objects::{Action, AppReleasePhase, Lifecycle, Operation, Phase, Stage};
 use api::release::{
     Component, PLUGINS_PRIORITY, PLUGINS_STAGE, REMOVAL_PRIORITY, REMOVAL_STAGE, Release,

@@ -10,7 +10,6 @@ mod commands;
 mod connection;
 mod environment;
 mod failure;
-mod order;
 mod package;
 mod printer;
 mod push;

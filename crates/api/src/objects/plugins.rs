@@ -2,9 +2,11 @@
 //! (ModuleInfo).
 
 use super::open_object;
+use crate::checks::words;
 use crate::release::ReleaseImage;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
+use kube::core::{Selector, SelectorExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -62,37 +64,21 @@ pub struct ModuleInfoSpec {
     pub values_override: Map<String, Value>,
 }
 
-/// How far an installed plugin is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub enum ModulePhase {
-    /// Not begun: `blockReasons` says why.
-    #[default]
-    Pending,
-    /// Being installed.
-    Installing,
-    /// Another version or other settings are being applied.
-    Upgrading,
-    /// Installed as its spec says, and healthy.
-    Running,
-    /// It cannot go on, or took longer than it may: the Ready condition says why.
-    Failed,
-    /// Being removed.
-    Deleting,
-}
-
-impl ModulePhase {
-    /// The word as users see it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Installing => "Installing",
-            Self::Upgrading => "Upgrading",
-            Self::Running => crate::names::RUNNING,
-            Self::Failed => "Failed",
-            Self::Deleting => "Deleting",
-        }
+words! {
+    /// How far an installed plugin is.
+    ModulePhase {
+        /// Not begun: `blockReasons` says why.
+        Pending,
+        /// Being installed.
+        Installing,
+        /// Another version or other settings are being applied.
+        Upgrading,
+        /// Installed as its spec says, and healthy.
+        Running,
+        /// It cannot go on, or took longer than it may: the Ready condition says why.
+        Failed,
+        /// Being removed.
+        Deleting,
     }
 }
 
@@ -365,23 +351,31 @@ pub struct Affinity {
     pub plugin_anti_affinity: Vec<String>,
 }
 
-/// Whether a label selector holds for labels; one of a form that is not known holds for none.
-#[must_use]
-pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let exact = selector.match_labels.iter().flatten();
-    let by_expression = selector.match_expressions.iter().flatten();
-    exact.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && by_expression.into_iter().all(|wanted| {
-            let value = labels.get(&wanted.key);
-            let listed = value.is_some_and(|v| wanted.values.iter().flatten().any(|w| w == v));
-            match wanted.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
+impl Affinity {
+    /// Why a plugin is not meant for a cluster with these labels; None where it is. A rule that
+    /// cannot be read holds for no cluster.
+    #[must_use]
+    pub fn misfit(&self, labels: &BTreeMap<String, String>) -> Option<String> {
+        let unreadable = || Some("its rule for clusters cannot be read".to_owned());
+        match self.cluster_affinity.as_ref().map(|rule| matches(rule, labels)) {
+            None | Some(Some((true, _))) => {}
+            Some(Some((false, text))) => return Some(format!("it must have the labels {text}")),
+            Some(None) => return unreadable(),
+        }
+        match self.cluster_anti_affinity.as_ref().map(|rule| matches(rule, labels)) {
+            None | Some(Some((false, _))) => None,
+            // An empty rule names no label that a cluster could have.
+            Some(Some((true, text))) if text.is_empty() => None,
+            Some(Some((true, text))) => Some(format!("it must not have the labels {text}")),
+            Some(None) => unreadable(),
+        }
+    }
+}
+
+/// Whether a rule matches, and the rule as kubectl writes it; None where it cannot be read.
+fn matches(rule: &LabelSelector, labels: &BTreeMap<String, String>) -> Option<(bool, String)> {
+    let selector = Selector::try_from(rule.clone()).ok()?;
+    Some((selector.matches(labels), crate::text::line(&selector.to_string(), 256)))
 }
 
 /// One AppRelease of a plugin.
@@ -477,4 +471,40 @@ pub struct ModuleConfigStatus {
     /// The generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn why(affinity: Value) -> Option<String> {
+        let affinity: Affinity = serde_json::from_value(affinity).expect("it is an affinity");
+        affinity.misfit(&BTreeMap::from([("region".to_owned(), "eu".to_owned())]))
+    }
+
+    #[test]
+    fn a_plugin_fits_by_the_labels_of_the_cluster() {
+        let labels = |region: &str| json!({ "matchLabels": { "region": region } });
+        assert_eq!(why(json!({})), None);
+        assert_eq!(why(json!({ "clusterAffinity": labels("eu") })), None);
+        let other = why(json!({ "clusterAffinity": labels("us") }));
+        assert_eq!(other.as_deref(), Some("it must have the labels region=us"));
+        let not = why(json!({ "clusterAntiAffinity": labels("eu") }));
+        assert_eq!(not.as_deref(), Some("it must not have the labels region=eu"));
+        assert_eq!(why(json!({ "clusterAntiAffinity": {} })), None);
+        let by = |operator: &str, values: Value| {
+            json!({ "matchExpressions": [
+                { "key": "region", "operator": operator, "values": values },
+            ] })
+        };
+        assert!(why(json!({ "clusterAffinity": by("In", json!(["us"])) })).is_some());
+        let odd = why(json!({ "clusterAffinity": by("Near", json!(["eu"])) }));
+        assert_eq!(odd.as_deref(), Some("its rule for clusters cannot be read"));
+    }
+
+    #[test]
+    fn a_plugin_that_works_is_running_as_a_cluster_is() {
+        assert_eq!(ModulePhase::Running.as_str(), crate::names::RUNNING);
+    }
 }

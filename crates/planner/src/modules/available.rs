@@ -2,7 +2,7 @@
 
 use super::blocks;
 use super::world::{ConfigFacts, InfoFacts, World, is_for};
-use crate::component_version::{order, parse};
+use api::component_version::{order, parse};
 use api::objects::AvailableVersion;
 use std::cmp::Ordering;
 

@@ -2,10 +2,9 @@
 
 use super::dependencies;
 use super::world::{ConfigFacts, InfoFacts, World, is_for};
-use crate::component_version::{order, parse};
 use api::Lifecycle;
+use api::component_version::{order, parse};
 use api::names::ACCEPTED_RISK_ANNOTATION;
-use api::objects::selects;
 use api::remedy::message;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -68,8 +67,7 @@ fn never_lower(world: &World, info: &InfoFacts) -> Option<String> {
     let above = at
         .into_iter()
         .find(|at| !matches!(order(version, at), Some(Ordering::Greater | Ordering::Equal)))?;
-    let patch = format!("{{\"spec\":{{\"version\":\"{above}\"}}}}");
-    let remedy = format!("kubectl patch moduleinfo {} --type merge -p '{patch}'", info.name);
+    let remedy = ask_for(info, above);
     Some(message(&format!("{version} is lower than {above}, which is installed"), &remedy))
 }
 
@@ -94,6 +92,12 @@ fn core_alone(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<S
         let cause = format!("{} is a Core plugin and moves with its cluster only", info.module);
         message(&cause, &upgrade_of(&world.cluster))
     })
+}
+
+/// The command that asks for a version of an installed plugin.
+fn ask_for(info: &InfoFacts, version: &str) -> String {
+    let patch = format!("{{\"spec\":{{\"version\":\"{version}\"}}}}");
+    format!("kubectl patch moduleinfo {} --type merge -p '{patch}'", info.name)
 }
 
 pub(super) fn upgrade_of(cluster: &str) -> String {
@@ -124,20 +128,10 @@ pub(super) fn affinity(world: &World, config: &ConfigFacts) -> Option<String> {
     let affinity = config.spec.affinity.as_ref()?;
     let none = BTreeMap::new();
     let labels = world.labels.value().and_then(Option::as_ref).unwrap_or(&none);
-    let name = &config.module;
-    let remedy =
-        format!("look: kubectl get {} {} --show-labels", api::names::CLUSTERS, world.cluster);
-    let wanted = affinity.cluster_affinity.as_ref();
-    if wanted.is_some_and(|wanted| !selects(wanted, labels)) {
-        let cause = format!("cluster {} has not the labels that {name} wants", world.cluster);
-        return Some(message(&cause, &remedy));
-    }
-    let refused = affinity.cluster_anti_affinity.as_ref();
-    if refused.is_some_and(|refused| selects(refused, labels)) {
-        let cause = format!("cluster {} has labels that {name} must not meet", world.cluster);
-        return Some(message(&cause, &remedy));
-    }
-    None
+    let why = affinity.misfit(labels)?;
+    let (name, cluster) = (&config.module, &world.cluster);
+    let remedy = format!("look: kubectl get {} {cluster} --show-labels", api::names::CLUSTERS);
+    Some(message(&format!("{name} is not meant for cluster {cluster}: {why}"), &remedy))
 }
 
 /// Plugins that must not be on one cluster, whichever of the two says so.
@@ -189,8 +183,7 @@ fn upgrade_path(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option
             && order(&between.spec.version, to) == Some(Ordering::Less)
     })?;
     let version = &must.spec.version;
-    let patch = format!("{{\"spec\":{{\"version\":\"{version}\"}}}}");
-    let remedy = format!("kubectl patch moduleinfo {} --type merge -p '{patch}'", info.name);
+    let remedy = ask_for(info, version);
     Some(message(&format!("no upgrade to {to} may leave out {version}"), &remedy))
 }
 
@@ -202,8 +195,7 @@ fn upgrade_before(world: &World, config: &ConfigFacts) -> Option<String> {
         Some((info, &newest.version))
     });
     let (info, version) = waits?;
-    let patch = format!("{{\"spec\":{{\"version\":\"{version}\"}}}}");
-    let remedy = format!("kubectl patch moduleinfo {} --type merge -p '{patch}'", info.name);
+    let remedy = ask_for(info, version);
     Some(message(&format!("{} is upgraded before it", info.module), &remedy))
 }
 

@@ -1,7 +1,7 @@
 //! What is said of the plugins of the catalogue: their versions, and where they are installed.
 
 use super::world::{ConfigFacts, InfoFacts};
-use crate::component_version::order;
+use api::component_version::order;
 use api::objects::{InstalledModule, ModulePluginStatus, PublishedVersion};
 use std::cmp::Ordering;
 

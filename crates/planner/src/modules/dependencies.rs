@@ -1,8 +1,8 @@
 //! What plugins of one cluster need of each other.
 
 use super::world::{ConfigFacts, InfoFacts, World};
-use crate::component_version::parse;
 use api::VersionRange;
+use api::component_version::parse;
 use api::names::RUNNING;
 use api::objects::Dependency;
 use api::remedy::message;

@@ -18,33 +18,19 @@ pub(super) fn plan(world: &World, info: &InfoFacts) -> ModulePlan {
     let is_begun = info.status.phase == api::objects::ModulePhase::Deleting.as_str();
     match refusals(world, info) {
         Ok(reasons) if reasons.is_empty() || is_begun => {}
-        Ok(reasons) => return of(info, Situation::RemovalPrevented(reasons)),
-        Err(error) => return of(info, Situation::Unknown(error)),
+        Ok(reasons) => return ModulePlan::of(info, Situation::RemovalPrevented(reasons)),
+        Err(error) => return ModulePlan::of(info, Situation::Unknown(error)),
     }
     // Intent first: the round that begins it says so, the next one does it.
     let steps = parts.into_iter().filter(|_| is_begun);
     let steps = steps.map(|name| Step::Remove { name: name.clone(), allowed: BTreeSet::new() });
-    ModulePlan { steps: steps.collect(), ..of(info, Situation::Removing) }
+    ModulePlan { steps: steps.collect(), ..ModulePlan::of(info, Situation::Removing) }
 }
 
-/// Its cluster is gone, and what it had there with it.
-pub(super) fn of_lost_cluster(info: &InfoFacts) -> ModulePlan {
-    let_go(info)
-}
-
-fn let_go(info: &InfoFacts) -> ModulePlan {
+/// Nothing of it is left, or its cluster is gone with what it had there.
+pub(super) fn let_go(info: &InfoFacts) -> ModulePlan {
     let step = info.held.then(|| Step::ReleaseModule { name: info.name.clone() });
-    ModulePlan { steps: step.into_iter().collect(), ..of(info, Situation::Removing) }
-}
-
-fn of(info: &InfoFacts, situation: Situation) -> ModulePlan {
-    ModulePlan {
-        info: info.name.clone(),
-        situation,
-        available: None,
-        steps: Vec::new(),
-        wanted: Vec::new(),
-    }
+    ModulePlan { steps: step.into_iter().collect(), ..ModulePlan::of(info, Situation::Removing) }
 }
 
 /// Why it must stay.

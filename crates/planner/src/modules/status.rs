@@ -22,7 +22,7 @@ pub fn due(world: &World, plans: &[ModulePlan]) -> Option<Timestamp> {
         Situation::Unknown(_) => Some(UNKNOWN_INTERVAL_S),
         // Objects for whose sake it must stay are not watched.
         Situation::RemovalPrevented(_) => Some(PREFLIGHT_INTERVAL_S),
-        Situation::Blocked(_) | Situation::Settled(_) | Situation::Foreign => None,
+        Situation::Blocked(_) | Situation::Settled(_) => None,
     };
     let soonest = plans.iter().filter_map(interval_s).min()?;
     world.now.checked_add(SignedDuration::from_secs(soonest)).ok()
@@ -51,9 +51,6 @@ pub fn status(
     outcomes: &[Outcome],
 ) -> ModuleInfoStatus {
     let mut next = info.status.clone();
-    if plan.situation == Situation::Foreign {
-        return next;
-    }
     next.observed_generation = info.generation;
     if let Some(available) = &plan.available {
         next.available_versions.clone_from(available);
@@ -84,7 +81,7 @@ fn said(
     outcomes: &[Outcome],
     next: &mut ModuleInfoStatus,
 ) -> Said {
-    let before = phase_of(&info.status);
+    let before = ModulePhase::parse(&info.status.phase).unwrap_or(ModulePhase::Pending);
     let is_installed = !info.status.version.is_empty();
     match &plan.situation {
         Situation::Unknown(error) => Said::new(before, Unknown, R::Retrying, error),
@@ -98,7 +95,6 @@ fn said(
                 (true, before) => Said::new(before, False, R::Blocked, message),
             }
         }
-        Situation::Foreign => Said::new(before, True, R::Running, ""),
         Situation::Begin => {
             next.transit_version.clone_from(&info.spec.version);
             next.transit_timestamp = Some(api_time(world.now));
@@ -122,12 +118,6 @@ fn said(
             Said::new(ModulePhase::Deleting, False, R::Deleting, &message)
         }
     }
-}
-
-fn phase_of(status: &ModuleInfoStatus) -> ModulePhase {
-    use ModulePhase as P;
-    let all = [P::Pending, P::Installing, P::Upgrading, P::Running, P::Failed, P::Deleting];
-    all.into_iter().find(|phase| phase.as_str() == status.phase).unwrap_or_default()
 }
 
 fn moving(info: &InfoFacts, message: &str) -> Said {

@@ -1,10 +1,10 @@
 //! The plugins that an upgrade of their cluster moves: Aligned and Core ones, never an Agnostic
 //! one.
 
-use crate::component_version::order;
 use crate::modules::is_for;
 use crate::snapshot::{ModuleConfigFacts, ModuleInfoFacts, Snapshot};
 use api::Version;
+use api::component_version::order;
 use api::names::RUNNING;
 use api::objects::{Action, Lifecycle, Operation};
 use std::cmp::Ordering;

@@ -230,12 +230,12 @@ fn what_cannot_be_installed_says_why_and_what_to_do() {
             one(
                 json!({ "affinity": { "clusterAffinity": { "matchLabels": { "region": "south" } } } }),
             ),
-            "cluster workload-a has not the labels that pages wants",
+            "pages is not meant for cluster workload-a: it must have the labels region=south",
         ),
         (
             one(json!({ "affinity": { "clusterAntiAffinity": { "matchExpressions": [
                 { "key": "region", "operator": "In", "values": ["north"] }] } } })),
-            "cluster workload-a has labels that pages must not meet",
+            "pages is not meant for cluster workload-a: it must not have the labels region in (north)",
         ),
         (
             one(

@@ -5,9 +5,9 @@ use crate::arguments::Gc;
 use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::order::order;
 use crate::printer::Printer;
 use api::Version;
+use api::component_version::parse;
 use api::names::MODULE_NAME_LABEL;
 use api::objects::{ModuleConfig, ModuleInfo};
 use cluster::ApiServer as _;
@@ -102,7 +102,7 @@ fn unused(published: Vec<Published>, used: &Used) -> Vec<Published> {
         lines.chain([(one.plugin.clone(), String::new())]).collect::<Vec<_>>()
     };
     for one in &published {
-        let Some(version) = order(&one.version) else { continue };
+        let Some(version) = parse(&one.version) else { continue };
         for place in places(one) {
             let known = highest.entry(place).or_insert_with(|| version.clone());
             if version > *known {
@@ -112,11 +112,11 @@ fn unused(published: Vec<Published>, used: &Used) -> Vec<Published> {
     }
     let anybody = |one: &Published| {
         let lineless = published.iter().filter(|o| o.plugin == one.plugin && o.lines.is_empty());
-        let best = lineless.filter_map(|o| order(&o.version)).max();
-        one.lines.is_empty() && best == order(&one.version)
+        let best = lineless.filter_map(|o| parse(&o.version)).max();
+        one.lines.is_empty() && best == parse(&one.version)
     };
     let stays = |one: &Published| {
-        let Some(version) = order(&one.version) else { return true };
+        let Some(version) = parse(&one.version) else { return true };
         one.plugin.is_empty()
             || used.contains(&(one.plugin.clone(), one.version.clone()))
             || places(one).iter().any(|place| highest.get(place) == Some(&version))

@@ -5,8 +5,8 @@ use crate::clusters;
 use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::order::order;
 use crate::printer::Printer;
+use api::component_version::parse;
 use api::names::{CLUSTER_NAME_LABEL, MODULE_NAME_LABEL};
 use api::objects::{ModuleConfig, ModuleInfo, ModulePlugin};
 use api::text::line;
@@ -102,7 +102,7 @@ async fn read(connection: &Connection, only: &[String]) -> Result<Catalogue, Fai
     }
     let named = plugins.into_iter().map(|(name, mut plugin)| {
         plugin.name = name;
-        plugin.versions.sort_by_key(|v| Reverse((order(&v.version), v.version.clone())));
+        plugin.versions.sort_by_key(|v| Reverse((parse(&v.version), v.version.clone())));
         plugin.installed.sort_by(|one, other| one.cluster.cmp(&other.cluster));
         plugin
     });

@@ -116,7 +116,13 @@ impl<'a> Target<'a> {
         printer.say(&format!("Package:  {}", opened.words()))?;
         self.check_architecture(&opened, file, printer)?;
         for (name, labels) in &self.clusters {
-            let fits = match clusters::misfit(opened.package.config(), labels) {
+            let fits = match opened
+                .package
+                .config()
+                .affinity
+                .as_ref()
+                .and_then(|affinity| affinity.misfit(labels))
+            {
                 None => "the plugin fits".to_owned(),
                 Some(why) => format!("the plugin does not fit: {why}"),
             };

@@ -5,10 +5,10 @@ use super::differences::differences;
 use super::rights;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::order::order;
 use crate::printer::Printer;
 use api::ModuleConfigStatus;
 use api::Version;
+use api::component_version::parse;
 use api::names::module_config;
 use api::objects::{ModuleConfig, ModulePlugin, object_ref};
 use artifacts::plugin::PluginPackage;
@@ -169,7 +169,7 @@ async fn shown_version(
     let live =
         live.map_err(connection.failed(format!("read {}", title(package.module_plugin()))))?;
     let shown = live.as_ref().and_then(|live| live.pointer("/spec/version")?.as_str());
-    Ok(match (shown.and_then(order), order(package.version())) {
+    Ok(match (shown.and_then(parse), parse(package.version())) {
         (Some(shown), Some(ours)) if ours < shown => Some(shown),
         _ => None,
     })
