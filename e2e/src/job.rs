@@ -6,6 +6,7 @@ use crate::shell::Said;
 use crate::site::Site;
 use anyhow::{Context as _, Result};
 use sandbox::Narrator;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a step may take.
@@ -33,8 +34,9 @@ const fn step(
     Step { title, command, code, says }
 }
 
-/// The job of an administrator who moves global from 4.2.1 to 4.3.0, and then the other cluster.
-pub const STEPS: [Step; 14] = [
+/// The job of an administrator who moves global from 4.2.1 to 4.3.0, and then the other cluster
+/// with its plugins.
+pub const STEPS: [Step; 19] = [
     step(
         "The platform is at 4.2.1; a user has customised the cluster's DNS",
         "cat \"$JOB/resource-patch.yaml\" && kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
@@ -97,6 +99,24 @@ pub const STEPS: [Step; 14] = [
         &["Active", "200Mi"],
     ),
     step(
+        "Two plugins come into the catalogue, each in two versions",
+        "violet push \"$PLUGINS\" && violet list",
+        0,
+        &["In the catalogue after", "Pushed 4 packages", "Aligned   4.3.0, 4.2.0"],
+    ),
+    step(
+        "And are installed on the workload cluster, which is still at 4.2.1",
+        "kubectl apply -f \"$JOB/plugins.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Running moduleinfoes --all --timeout=120s && kubectl get moduleinfoes",
+        0,
+        &["workload-a-pages", "workload-a-node-metrics"],
+    ),
+    step(
+        "A user customises one of them there",
+        "KUBECONFIG=\"$WORKLOAD_A\" kubectl apply -f \"$JOB/pages-patch.yaml\" && KUBECONFIG=\"$WORKLOAD_A\" kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-pages --timeout=60s",
+        0,
+        &["rp-pages"],
+    ),
+    step(
         "Global is there: the workload cluster may follow",
         "ac adm upgrade --cluster=workload-a --to-latest",
         0,
@@ -107,6 +127,18 @@ pub const STEPS: [Step; 14] = [
         "ac adm upgrade status --cluster=workload-a --watch --timeout=8m",
         0,
         &["4.3.0"],
+    ),
+    step(
+        "The Aligned plugin moved with its cluster, the Agnostic one stayed; now it is upgraded alone",
+        "kubectl get moduleinfoes && kubectl patch moduleinfo workload-a-pages --type merge -p '{\"spec\":{\"version\":\"1.1.0\"}}' && kubectl wait --for=jsonpath='{.status.version}'=1.1.0 moduleinfo/workload-a-pages --timeout=120s",
+        0,
+        &["4.3.0", "condition met"],
+    ),
+    step(
+        "It is removed and installed again: the customisation is in force again",
+        "kubectl delete moduleinfo workload-a-node-metrics workload-a-pages --timeout=120s \\\n&& kubectl apply -f \"$JOB/plugins.yaml\" -l cpaas.io/module-name=pages && kubectl wait --for=jsonpath='{.status.phase}'=Running moduleinfo/workload-a-pages --timeout=120s \\\n&& KUBECONFIG=\"$WORKLOAD_A\" kubectl -n cpaas-plugins get deployment pages -o jsonpath='{.spec.template.spec.containers[0].resources.limits.memory}{\"\\n\"}'",
+        0,
+        &["deleted", "48Mi"],
     ),
     step(
         "Every cluster is at its target",
@@ -130,13 +162,25 @@ pub fn look_around(site: &Site) -> Result<Vec<(String, &'static str)>> {
     ])
 }
 
+/// What the names in commands stand for.
+fn places(site: &Site) -> Result<[(&'static str, PathBuf); 3]> {
+    Ok([
+        ("JOB", root().join("e2e/job")),
+        ("PLUGINS", site.packages.plugins.clone()),
+        ("WORKLOAD_A", site.sandbox.kubeconfig("workload-a")?),
+    ])
+}
+
 impl Step {
     /// Does the step and holds it to what it must come to.
     ///
     /// # Errors
     /// When it ends otherwise or does not say what it must.
     pub async fn run(&self, site: &Site) -> Result<Said> {
-        let shell = site.shell()?.with("JOB", &root().join("e2e/job").display().to_string());
+        let mut shell = site.shell()?;
+        for (name, value) in places(site)? {
+            shell = shell.with(name, &value.display().to_string());
+        }
         let mut said = shell
             .run(self.command, STEP_LIMIT)
             .await?
@@ -149,13 +193,19 @@ impl Step {
     }
 
     /// Tells a person what comes.
-    pub fn announce(&self, number: usize, narrator: &Narrator) {
+    ///
+    /// # Errors
+    /// When the clusters do not run.
+    pub fn announce(&self, number: usize, site: &Site, narrator: &Narrator) -> Result<()> {
         narrator.say("");
         narrator.say(&format!("== {number}. {}", self.title));
-        let typed =
-            self.command.replace("\"$JOB", &format!("\"{}", root().join("e2e/job").display()));
+        let mut typed = self.command.to_owned();
+        for (name, value) in places(site)? {
+            typed = typed.replace(&format!("\"${name}"), &format!("\"{}", value.display()));
+        }
         for (at, line) in typed.lines().enumerate() {
             narrator.say(&format!("{} {line}", if at == 0 { "$" } else { ">" }));
         }
+        Ok(())
     }
 }

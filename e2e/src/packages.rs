@@ -1,21 +1,24 @@
-//! The core packages that the job is done with, built once for all tests.
+//! The packages that the job is done with, built once for all tests.
 
 use anyhow::{Context as _, Result};
 use sandbox::Narrator;
 use std::path::{Path, PathBuf};
 use xtask::package::{Form, PackageBuilder, Programs};
+use xtask::plugin_package::{self, PluginBuilder};
 
 /// Names the folder of our programs, where they are built.
 const PROGRAMS: &str = "ACP_PROGRAMS";
 
-/// Extracted core packages.
+/// Extracted core packages, and packages of plugins.
 #[derive(Debug, Clone)]
 pub struct Packages {
     /// 4.2.1, which the platform has.
     pub old: PathBuf,
     /// 4.3.0, to which it moves.
     pub new: PathBuf,
-    /// The folder of our programs, for `ac`.
+    /// The folder with the packages of the plugins.
+    pub plugins: PathBuf,
+    /// The folder of our programs, for `ac` and `violet`.
     pub programs: PathBuf,
 }
 
@@ -59,6 +62,19 @@ impl Packages {
         }
         let [old, new] = <[PathBuf; 2]>::try_from(folders)
             .map_err(|_| anyhow::anyhow!("two packages were built"))?;
-        Ok(Self { old, new, programs: folder })
+        let plugins = plugins(&root, &out.join("plugins"), narrator).await?;
+        Ok(Self { old, new, plugins, programs: folder })
     }
+}
+
+/// Builds the packages of the project's plugins into a folder of their own, which it gives.
+async fn plugins(root: &Path, out: &Path, narrator: &Narrator) -> Result<PathBuf> {
+    let builder = PluginBuilder::new(root, &cache()?, narrator.clone()).await?;
+    for plugin in ["pages", "node-metrics"] {
+        for version in plugin_package::versions(root, Path::new(plugin))? {
+            let form = Form { archive: true, folder: false };
+            builder.build(&version, out, form).await?;
+        }
+    }
+    Ok(out.to_owned())
 }

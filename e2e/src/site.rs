@@ -42,7 +42,7 @@ impl Site {
     pub async fn up(options: Options, packages: Packages, narrator: Narrator) -> Result<Self> {
         let sandbox = Sandbox::new(options, narrator.clone());
         sandbox.up().await?;
-        sandbox.add_ac(&packages.programs.join("ac"))?;
+        sandbox.add_programs(&packages.programs)?;
         let site = Self { sandbox, packages, narrator };
         sandbox::core::install(&site.sandbox, &site.packages.old, &site.narrator).await?;
         Ok(site)

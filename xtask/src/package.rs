@@ -200,8 +200,8 @@ impl PackageBuilder {
 
     /// What the package is built of.
     fn stamp(&self, template: &Template, sources: &BTreeMap<String, Source>) -> Result<Stamp> {
-        let Programs { operator, prepare, ac } = &self.programs;
-        let files = [operator, prepare, ac].map(Clone::clone).to_vec();
+        let Programs { operator, prepare, ac, violet } = &self.programs;
+        let files = [operator, prepare, ac, violet].map(Clone::clone).to_vec();
         let folders = [&template.folder].into_iter().chain(template.charts.values()).cloned();
         let folders = folders.chain([self.workshop.root.join("package")]).collect();
         let name = format!("acp-core-{}", template.version);

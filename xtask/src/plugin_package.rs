@@ -260,11 +260,16 @@ impl PluginBuilder {
         }
         let owners = template.releases().map(|(r, _)| (r.name.as_str(), template::namespace(r)));
         limits::check(owners, images, &rendered)?;
+        let looked_for = &template.config.resources_block_remove;
         let role = Role {
             name: plugin_role(&template.name),
             version: &template.version,
             about: format!("plugin {} {}", template.name, template.version),
             prunable: std::collections::BTreeSet::new(),
+            looked_for: looked_for
+                .iter()
+                .map(|one| (one.api_version.as_str(), one.kind.as_str()))
+                .collect(),
         };
         role.with(&rendered)
     }

@@ -128,7 +128,7 @@ pub(crate) async fn remove_remains() -> Result<()> {
 async fn core(root: &Path, cache: &Path, sandbox: &Sandbox, version: &str) -> Result<()> {
     let narrator = Narrator::stderr();
     let programs = Programs::build(root, &narrator).await?;
-    sandbox.add_ac(&programs.ac)?;
+    sandbox.add_programs(programs.ac.parent().context("ac stands in no folder")?)?;
     let builder = PackageBuilder::new(root, cache, programs, narrator.clone()).await?;
     let form = Form { archive: false, folder: true };
     let release = root.join("release").join(version);

@@ -35,7 +35,7 @@ fn project() -> PathBuf {
 
 /// Programs that only have to be there.
 fn programs(folder: &Path) -> Programs {
-    for name in ["cluster-version-operator", "acp-prepare", "ac"] {
+    for name in ["cluster-version-operator", "acp-prepare", "ac", "violet"] {
         program(&folder.join(name), "#!/bin/sh\n");
     }
     Programs::built(folder).unwrap()

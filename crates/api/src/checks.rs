@@ -177,6 +177,9 @@ words! {
         AlignedPackageMissing,
         /// A plugin would move to a version whose risk was not accepted.
         PluginRiskNotAccepted,
+        /// The way of a plugin to the version for the target is not open, or another one would lack
+        /// what it needs.
+        PluginCannotMove,
         /// There is no licence.
         LicenseMissing,
         /// The licence is malformed or its signature is wrong.

@@ -23,14 +23,6 @@ pub const CVO_CONTAINER: &str = "operator";
 pub const PRODUCT_IMAGE_REPOSITORY: &str = "acp/product-image";
 /// Repository of the operator's image below the registry's address.
 pub const CVO_REPOSITORY: &str = "acp/cluster-version-operator";
-/// Repository under which plugin packages are kept as OCI artifacts.
-pub const PLUGIN_REPOSITORY: &str = "acp/plugins";
-/// Tag of a plugin package in its repository.
-pub const PLUGIN_TAG: &str = "package";
-/// Artifact type of a plugin package.
-pub const PLUGIN_ARTIFACT_TYPE: &str = "application/vnd.cpaas.plugin.package.v1";
-/// Media type of the layer that is the plugin package itself.
-pub const PLUGIN_LAYER_TYPE: &str = "application/vnd.cpaas.plugin.package.v1.tar+gzip";
 
 /// ConfigMap with the operator's settings.
 pub const CVO_CONFIG: &str = "cvo-config";

@@ -6,10 +6,7 @@ mod files;
 
 use std::io::{self, Read};
 
-use api::Digest;
 use tar::{EntryType, Header};
-
-use crate::digest;
 
 pub(crate) use files::{Files, FilesError};
 
@@ -80,17 +77,6 @@ impl<R: Read> Entries<R> {
             Ok(_) if self.left == 0 => Ok(bytes),
             Ok(_) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
             Err(source) => Err(self.broken(source)),
-        }
-    }
-
-    /// The digest of the bytes of the entry that came last, however many they are.
-    pub(crate) fn digest(&mut self) -> Result<Digest, Broken> {
-        let measured = digest::of_reader((&mut self.reader).take(self.left));
-        let (digest, length) = measured.map_err(|source| self.broken(source))?;
-        self.left -= length;
-        match self.left {
-            0 => Ok(digest),
-            _ => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 

@@ -44,8 +44,6 @@ pub const DOCUMENT_TYPES: [&str; 4] =
 
 /// Annotation with the name of an image in a layout: `<repository>:<tag>`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// Annotation with the file name of a layer.
-pub const TITLE: &str = "org.opencontainers.image.title";
 
 /// The architecture of the images that we build.
 pub const ARCHITECTURE: &str = "amd64";

@@ -1,7 +1,6 @@
 //! Decides whether an extracted folder is a whole and unchanged core package, and what it holds.
 //! Knows nothing of where its artifacts go.
 
-mod added;
 mod error;
 mod machine;
 mod rules;
@@ -14,8 +13,6 @@ use std::path::{Path, PathBuf};
 use api::Digest;
 use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
 
-pub use added::AddedError;
-pub(crate) use added::check_added;
 pub use error::PackageError;
 pub(crate) use rules::{check_images, found, names};
 pub(crate) use signature::LIMIT as SIGNATURES_LIMIT;
@@ -27,6 +24,7 @@ use crate::build::layout::INDEX_FILE;
 use crate::content::ReleaseContent;
 use crate::layout::{Layout, LayoutImage};
 use crate::oci::DOCUMENT_LIMIT;
+use crate::plugin::{Opened, PluginError};
 
 pub use sums::parse as parse_sums;
 
@@ -54,6 +52,23 @@ pub struct PluginFile {
     pub size: u64,
     /// As `SHA256SUMS` says; none for a file that an administrator added.
     pub digest: Option<Digest>,
+}
+
+impl PluginFile {
+    /// Unpacks it below `temporary`. One that the package has a sum of must have that sum; one that
+    /// was added is checked by the sums inside it.
+    ///
+    /// # Errors
+    /// When it is no plugin package, or one that was cut or changed.
+    pub fn open(&self, temporary: &Path) -> Result<Opened, PluginError> {
+        Opened::open(&self.path, self.digest.as_ref(), temporary)
+    }
+
+    /// Its path in the package, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{PLUGINS}/{}.tgz", self.stem)
+    }
 }
 
 /// An extracted core package whose names, sums and manifests were read.

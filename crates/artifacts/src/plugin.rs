@@ -4,6 +4,7 @@
 mod contents;
 mod error;
 mod objects;
+mod opened;
 mod peek;
 mod rights;
 mod rules;
@@ -12,11 +13,12 @@ mod unpack;
 use std::path::Path;
 
 use api::signing_key::SigningKey;
-use api::{Lifecycle, ModuleConfigSpec};
+use api::{Digest, Lifecycle, ModuleConfigSpec};
 use jiff::Timestamp;
 use serde_json::Value;
 
 pub use error::PluginError;
+pub use opened::Opened;
 pub use peek::{PluginSummary, SummaryArtifact, peek};
 
 use crate::build::package::SUMS_SIGNATURE_FILE;
@@ -54,7 +56,17 @@ impl PluginPackage {
     /// When the file is no plugin package, or one that was cut or changed; `into` then holds what
     /// was written so far.
     pub fn unpack(file: &Path, into: &Path, read: impl FnMut(u64)) -> Result<Self, PluginError> {
-        let root = unpack::unpack(file, into, read)?;
+        Self::unpack_known(file, None, into, read)
+    }
+
+    /// The same for a file that must have a digest.
+    fn unpack_known(
+        file: &Path,
+        digest: Option<&Digest>,
+        into: &Path,
+        read: impl FnMut(u64),
+    ) -> Result<Self, PluginError> {
+        let root = unpack::unpack(file, into, unpack::Reading { digest, read })?;
         let package = Self::open(into)?;
         let expected = api::names::module_config(package.name(), package.version());
         if root != expected {

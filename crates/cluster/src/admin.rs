@@ -16,6 +16,18 @@ pub enum Change {
     Unchanged,
 }
 
+impl Change {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 /// Applies an object. What others wrote into our fields gives way.
 ///
 /// # Errors

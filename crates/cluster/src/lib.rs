@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod call;
+pub mod catalogue;
 pub mod events;
 pub mod execute;
 mod kept;

@@ -14,10 +14,11 @@ use api::objects::{
 };
 use jiff::Timestamp;
 use planner::modules::{self, ConfigFacts, InfoFacts, World};
+use planner::snapshot::Observed;
 use planner::{Outcome, Step};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 /// What a round about plugins is made with.
@@ -83,21 +84,32 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
 }
 
 /// Plugins that are asked for on clusters that are not registered: nobody else says so of them.
+/// Nothing is read and nothing is done but to the ModuleInfos, for there is no cluster to ask.
 ///
 /// # Errors
-/// When the ModuleInfos cannot be read or their statuses not be written.
+/// When the status of one cannot be written; the others were.
 pub async fn lost<A: ApiServer, R: Renderer, C: Contents>(
     round: &ModulesRound<'_, A, R, C>,
     catalogue: &Catalogue,
     registered: &BTreeSet<String>,
 ) -> Result<(), CallError> {
-    let named = catalogue.installed.iter().map(|one| one.cluster.as_str());
-    let unknown: BTreeSet<&str> =
-        named.filter(|name| *name != GLOBAL && !registered.contains(*name)).collect();
-    for cluster in unknown {
-        ModulesRound { cluster, ..*round }.run().await?;
+    let until = Instant::now() + ROUND_LIMIT;
+    let mut nowhere: BTreeMap<&str, Vec<InfoFacts>> = BTreeMap::new();
+    for one in &catalogue.installed {
+        if one.cluster != GLOBAL && !registered.contains(&one.cluster) {
+            nowhere.entry(&one.cluster).or_default().push(one.info.clone());
+        }
     }
-    Ok(())
+    let mut failed = None;
+    for (cluster, infos) in nowhere {
+        let labels = Observed::Value(None);
+        let cluster = cluster.to_owned();
+        let world = World { now: round.now, cluster, labels, infos, ..World::default() };
+        if let Err(error) = round.about(&world, until).await {
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Says of a published version whether it can be installed.
@@ -126,20 +138,24 @@ pub async fn judge_version<A: ApiServer>(
 /// Brings the status of each plugin of the catalogue up to date.
 ///
 /// # Errors
-/// When one cannot be written.
+/// When one cannot be written; the others were.
 pub async fn keep_catalogue<A: ApiServer>(
     home: &A,
     catalogue: &Catalogue,
 ) -> Result<(), CallError> {
+    let mut failed = None;
     for plugin in &catalogue.plugins {
         let name = plugin.metadata.name.as_deref().unwrap_or_default();
         let next = modules::catalogue(name, &catalogue.configs, &catalogue.installed);
         let before = plugin.status.clone().unwrap_or_default();
-        if before != next {
-            write(home, &object_ref::<ModulePlugin>("", name), &before, &next).await?;
+        let object = object_ref::<ModulePlugin>("", name);
+        if before != next
+            && let Err(error) = write(home, &object, &before, &next).await
+        {
+            failed = Some(error);
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn info_ref(info: &InfoFacts) -> ObjectRef {

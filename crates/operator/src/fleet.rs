@@ -108,7 +108,7 @@ fn expected(ended: Result<(), JoinError>, is_stopped: bool) -> anyhow::Result<()
 }
 
 /// Whether this global cluster drives the others. The one place that is asked.
-const fn drives_the_fleet() -> bool {
+pub(crate) const fn drives_the_fleet() -> bool {
     true
 }
 

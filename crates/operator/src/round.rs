@@ -2,7 +2,7 @@
 //! `cluster` runs and is counted. Remembers nothing of the last but what was announced, how the
 //! cluster was reached, and what just failed.
 
-use crate::fleet::registered;
+use crate::fleet::{drives_the_fleet, registered};
 use crate::manifests::Resolver;
 use crate::metrics::Metrics;
 use crate::plugins::{PluginCharts, Shelf};
@@ -294,21 +294,36 @@ async fn about_plugins(
     store: &ReleaseStore,
     shelf: &mut Shelf,
 ) -> Result<Option<Duration>, CallError> {
-    let due = round.run().await?;
-    let due = due.map(|at| positive(at.duration_since(round.now)));
+    let own = round.run().await;
     if round.cluster != GLOBAL {
-        return Ok(due);
+        return Ok(own?.map(|at| positive(at.duration_since(round.now))));
     }
+    // What holds up one of the three holds up none of the others.
+    let again = about_catalogue(&round, store, shelf).await;
+    let due = own?.map(|at| positive(at.duration_since(round.now)));
+    Ok([due, again?].into_iter().flatten().min())
+}
+
+/// What is published, and what is asked for on clusters that are not registered.
+async fn about_catalogue(
+    round: &ModulesRound<'_, Live, Helm, PluginCharts<'_>>,
+    store: &ReleaseStore,
+    shelf: &mut Shelf,
+) -> Result<Option<Duration>, CallError> {
     let catalogue = catalogue(round.home).await?;
-    if catalogue.plugins.is_empty() && catalogue.configs.is_empty() {
-        return Ok(due);
+    let again = match catalogue.configs.is_empty() {
+        true => Ok(None),
+        false => {
+            let registry = registry_address(round.home).await;
+            shelf.stock(round.home, store, registry, &catalogue).await
+        }
+    };
+    let kept = keep_catalogue(round.home, &catalogue).await;
+    if drives_the_fleet() && !catalogue.installed.is_empty() {
+        let registered = registered(round.home).await?;
+        lost(round, &catalogue, &registered).await?;
     }
-    let registry = registry_address(round.home).await;
-    let again = shelf.stock(round.home, store, registry, &catalogue).await?;
-    keep_catalogue(round.home, &catalogue).await?;
-    let registered = registered(round.home).await?;
-    lost(&round, &catalogue, &registered).await?;
-    Ok([due, again].into_iter().flatten().min())
+    kept.and(again)
 }
 
 fn positive(duration: SignedDuration) -> Duration {

@@ -9,12 +9,17 @@ mod blocks;
 mod catalogue;
 mod components;
 mod dependencies;
+mod path;
 mod removal;
 mod status;
 mod world;
 
 pub use blocks::accept;
+pub(crate) use blocks::detour_words;
 pub use catalogue::{Catalogued, catalogue};
+pub(crate) use dependencies::{matches, needed};
+pub use path::Detour;
+pub(crate) use path::{Published, detour};
 pub use status::{due, status};
 pub use world::{ConfigFacts, InfoFacts, LifecycleFact, World, is_for};
 
@@ -31,6 +36,8 @@ pub enum Situation {
     Unknown(String),
     /// What it asks for is not begun, and why.
     Blocked(Vec<String>),
+    /// What it asks for is not begun; the upgrade of its cluster comes to it.
+    Waits(String),
     /// It begins with this round, which says so; its steps come with the next.
     Begin,
     /// It is being installed, changed or upgraded.
@@ -84,11 +91,7 @@ fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
     match inputs(world) {
         Ok(Inputs::Known) => {}
         Ok(Inputs::NoCluster) if info.deleting => return removal::let_go(info),
-        Ok(Inputs::NoCluster) => {
-            let cause = format!("there is no cluster {}", world.cluster);
-            let remedy = format!("see which there are: kubectl get {}", api::names::CLUSTERS);
-            return of(Situation::Blocked(vec![api::remedy::message(&cause, &remedy)]));
-        }
+        Ok(Inputs::NoCluster) => return of(Situation::Blocked(vec![nowhere(world, info)])),
         Err(error) => return of(Situation::Unknown(error)),
     }
     let available = Some(available::versions(world, info));
@@ -103,16 +106,42 @@ fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
     };
     // What was begun goes on: a rule that is broken meanwhile leaves no half of a plugin behind.
     let is_begun = info.status.transit_version == info.spec.version;
-    if !is_begun && info.status.version != info.spec.version {
-        let reasons = blocks::all(world, info, config);
-        if !reasons.is_empty() {
-            return blocked(reasons);
+    if !is_begun {
+        let reasons = match info.status.version == info.spec.version {
+            // What was begun meanwhile is not turned back.
+            true => {
+                blocks::never_lower(world, info).map(blocks::Reason::from).into_iter().collect()
+            }
+            false => blocks::all(world, info, config),
+        };
+        let firm: Vec<String> =
+            reasons.iter().filter(|r| !r.passes).map(|r| r.text.clone()).collect();
+        if !firm.is_empty() {
+            return blocked(firm);
+        }
+        if let Some(reason) = reasons.into_iter().next() {
+            return ModulePlan { available, ..of(Situation::Waits(reason.text)) };
         }
     }
     match components::components(world, info, config) {
         Err(problems) => blocked(problems),
         Ok(wanted) => ModulePlan { available, ..moved(world, info, wanted, is_begun) },
     }
+}
+
+/// Why there is no cluster to install it on.
+fn nowhere(world: &World, info: &InfoFacts) -> String {
+    let label = api::names::CLUSTER_NAME_LABEL;
+    if world.cluster.is_empty() {
+        let remedy = format!("kubectl label moduleinfo {} {label}=CLUSTER", info.name);
+        return api::remedy::message(
+            &format!("the label {label} does not name its cluster"),
+            &remedy,
+        );
+    }
+    let cause = format!("there is no cluster {}, or it is being removed", world.cluster);
+    let remedy = format!("see which there are: kubectl get {}", api::names::CLUSTERS);
+    api::remedy::message(&cause, &remedy)
 }
 
 /// Whether the status of a ModuleInfo was written by another controller, which has installed what

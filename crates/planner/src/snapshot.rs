@@ -1,7 +1,8 @@
 //! What was seen of the world in one round: plain data, taken once, with the time it was taken.
 
+use crate::modules::Published;
 use api::objects::{AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, DesiredUpdate};
-use api::objects::{DeployStatus, Lifecycle, RunningStatus};
+use api::objects::{Dependency, DeployStatus, Lifecycle, ModuleConfigSpec, RunningStatus};
 use api::signature::ReleaseSignature;
 use api::{Release, Version};
 use jiff::Timestamp;
@@ -312,10 +313,43 @@ pub struct ModuleConfigFacts {
     pub lifecycle: Option<Lifecycle>,
     /// Minor lines or exact versions of the platform it is for.
     pub target_cluster_versions: Vec<String>,
+    /// From which versions it may be upgraded to; empty: from any.
+    pub supported_upgrade_versions: String,
+    /// Whether no upgrade may leave it out.
+    pub must_upgrade: bool,
+    /// The plugins that it needs.
+    pub dependencies: Vec<Dependency>,
     /// Risk of an upgrade to it; empty: none.
     pub risk: String,
     /// Why it cannot be installed now; None: it can.
     pub not_ready: Option<String>,
+}
+
+impl ModuleConfigFacts {
+    /// What a version says of itself.
+    #[must_use]
+    pub fn of(module: String, lifecycle: Option<Lifecycle>, spec: ModuleConfigSpec) -> Self {
+        Self {
+            module,
+            lifecycle,
+            version: spec.version,
+            target_cluster_versions: spec.target_cluster_versions,
+            supported_upgrade_versions: spec.supported_upgrade_versions,
+            must_upgrade: spec.must_upgrade,
+            dependencies: spec.dependencies,
+            risk: spec.upgrade_risk_level,
+            not_ready: None,
+        }
+    }
+
+    /// What it says of the way to it.
+    pub(crate) fn published(&self) -> Published<'_> {
+        Published {
+            version: &self.version,
+            from: &self.supported_upgrade_versions,
+            must: self.must_upgrade,
+        }
+    }
 }
 
 impl Snapshot {

@@ -14,7 +14,7 @@ use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::phases::InHand;
-
+use crate::plugins::{self, Plugin};
 use crate::printer::Printer;
 use api::names::{CA_KEY, CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY, REGISTRY_CA};
 use api::objects::ClusterVersionShadow;
@@ -95,6 +95,8 @@ pub(crate) fn authority(given: Option<&str>, held: Option<&str>) -> Option<Strin
 /// One deployment.
 pub(crate) struct Deployment<'a> {
     pub(crate) package: &'a Package,
+    /// Those of `plugins/`.
+    pub(crate) plugins: &'a [Plugin],
     pub(crate) arriving: Arriving,
     /// Certificates for the operator.
     pub(crate) ca: Option<String>,
@@ -136,6 +138,7 @@ pub(crate) async fn run(
     let waiting =
         operator::Waiting { timeout: deployment.timeout, is_terminal: environment.is_terminal };
     operator::wait(connection, arriving, &waiting, printer).await?;
+    plugins::publish(deployment.plugins, connection, printer).await?;
     publish::publish(connection, arriving, printer).await?;
     let shadows = guard::list::<ClusterVersionShadow>(connection).await?;
     // Elsewhere the operator has the rights of the ClusterCredential.

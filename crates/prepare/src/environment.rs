@@ -25,6 +25,8 @@ pub struct Environment {
     pub skip_sync_image: Option<OsString>,
     /// Whether progress may be drawn on standard error.
     pub is_terminal: bool,
+    /// Where plugin packages are unpacked.
+    pub temporary: PathBuf,
     /// Architecture of this machine, as Go names it.
     pub architecture: &'static str,
     /// The clock.
@@ -46,6 +48,7 @@ impl Environment {
             kubeconfig: cluster::kubeconfig::files(set(KUBECONFIG)),
             skip_sync_image: set(SKIP_SYNC_IMAGE),
             is_terminal: std::io::stderr().is_terminal() && !is_plain,
+            temporary: std::env::temp_dir(),
             architecture: architecture(),
             now: Timestamp::now,
         }

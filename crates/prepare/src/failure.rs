@@ -3,6 +3,7 @@
 pub(crate) mod hints;
 
 use artifacts::package::{PackageError, UntrustedError};
+use artifacts::plugin::PluginError;
 use artifacts::registry::{GivenError, RegistryError};
 use artifacts::sync::{Missing, PlanError};
 use cluster::CallError;
@@ -56,7 +57,15 @@ pub enum Failure {
     /// The package is not trusted.
     #[error(transparent)]
     Untrusted(#[from] UntrustedError),
-    /// A plugin package cannot be read.
+    /// A plugin package is refused.
+    #[error("{file} is refused")]
+    Plugin {
+        /// Its path in the package.
+        file: String,
+        /// Why.
+        source: PluginError,
+    },
+    /// The packages do not agree.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Account or certificates that the command line names cannot be read.

@@ -13,6 +13,7 @@ mod kubeconfig;
 mod lock;
 mod phases;
 mod platform;
+mod plugins;
 mod preflight;
 mod printer;
 mod sync;

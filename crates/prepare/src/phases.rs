@@ -8,6 +8,7 @@ use crate::environment::{Environment, SKIP_SYNC_IMAGE};
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::lock::Lock;
+use crate::plugins::{self, Plugin};
 use crate::printer::Printer;
 use crate::{deploy, platform, preflight, sync, trust};
 use api::failure::chain;
@@ -119,7 +120,7 @@ impl Job<'_> {
     async fn prepare(&self, printer: &mut Printer<'_>) -> Result<(), Failure> {
         let world = self.look(printer).await?;
         let decision = decide(&self.wishes, world.platform.registry.as_ref())?;
-        let signature = match (&world.connection, self.need()) {
+        let trusted = match (&world.connection, self.need()) {
             (Some(connection), Some(_)) => {
                 Some(trust::verify(&self.package, connection, (self.environment.now)()).await?)
             }
@@ -130,20 +131,25 @@ impl Job<'_> {
         for line in decision.lines() {
             printer.say(&line)?;
         }
-        if let Some(signature) = signature {
-            printer.say(&format!("Trusted:  {}", signature.words()))?;
+        if let Some(trusted) = &trusted {
+            printer.say(&format!("Trusted:  {}", trusted.signature.words()))?;
         }
+        let plugins = self.plugins(trusted.as_ref(), printer)?;
         let connection = world.connection.as_ref().filter(|_| decision.deploy);
         let arriving = deploy::Arriving::of(&in_hand, &world.platform, &decision.registry);
         if let Some(connection) = connection {
             // What must not be deployed is not worth two hours of sending first.
             deploy::judge(connection, &arriving).await?;
+            for plugin in &plugins {
+                plugin.judge(connection).await?;
+            }
         }
-        self.artifacts(&world, &decision, printer).await?;
+        self.artifacts(&plugins, &world, &decision, printer).await?;
         let Some(connection) = connection else { return Ok(()) };
         let ca = deploy::authority(self.given.ca.as_deref(), world.held.ca().map(String::as_str));
         let timeout = self.arguments.timeout;
-        let deployment = deploy::Deployment { package: &self.package, arriving, ca, timeout };
+        let (package, plugins) = (&self.package, plugins.as_slice());
+        let deployment = deploy::Deployment { package, plugins, arriving, ca, timeout };
         deploy::run(&deployment, connection, self.environment, printer).await
     }
 
@@ -193,9 +199,30 @@ impl Job<'_> {
         Ok(World { connection: Some(connection), platform, held })
     }
 
+    /// The plugin packages; where the cluster says whom it trusts, their signatures must count.
+    fn plugins(
+        &self,
+        trusted: Option<&trust::Trusted>,
+        printer: &mut Printer<'_>,
+    ) -> Result<Vec<Plugin>, Failure> {
+        let Environment { temporary, architecture, .. } = self.environment;
+        let plugins = plugins::open(&self.package, temporary, architecture)?;
+        let titles: Vec<String> = plugins.iter().map(|plugin| plugin.opened().title()).collect();
+        if !titles.is_empty() {
+            printer.say(&format!("Plugins:  {}", api::text::names(&titles)))?;
+        }
+        if let Some(trusted) = trusted {
+            for plugin in &plugins {
+                plugin.verify(trusted, printer)?;
+            }
+        }
+        Ok(plugins)
+    }
+
     /// Sends the artifacts, or checks that they are there.
     async fn artifacts(
         &self,
+        plugins: &[Plugin],
         world: &World,
         decision: &Decision,
         printer: &mut Printer<'_>,
@@ -210,10 +237,12 @@ impl Job<'_> {
         }
         if decision.sync == Sync::Run {
             let registry = registry(Use::Push)?;
-            return sync::run(package, &registry, self.environment.is_terminal, printer).await;
+            let plan = sync::plan(package, plugins)?;
+            return sync::run(plan, &registry, self.environment.is_terminal, printer).await;
         }
         if decision.deploy && checks {
-            return sync::verify(package, &registry(Use::Look)?, printer).await;
+            let plan = sync::plan(package, plugins)?;
+            return sync::verify(&plan, &registry(Use::Look)?, printer).await;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::Environment;
 use crate::failure::Failure;
 use crate::kubeconfig::Connection;
 use crate::platform;
+use crate::plugins;
 use crate::printer::Printer;
 use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
 use api::objects::Cluster;
@@ -18,7 +19,7 @@ use cluster::observe::{Depth, LiveFleet, Releases, Servers, Subject, observe, ro
 use cluster::server::{ApiServer as _, ListQuery};
 use kube::Resource as _;
 use planner::preflight::{Summary, of_package, summary};
-use planner::snapshot::PackageFacts;
+use planner::snapshot::{ModuleConfigFacts, Observed, PackageFacts};
 
 /// The release in hand, for a ProductManifest that is bound to the same digest.
 struct OfPackage<'a> {
@@ -55,8 +56,9 @@ pub(crate) async fn run(
     environment: &Environment,
     printer: &mut Printer<'_>,
 ) -> Result<u8, Failure> {
-    let signature = crate::trust::verify(package, connection, (environment.now)()).await?;
+    let trusted = crate::trust::verify(package, connection, (environment.now)()).await?;
     let release = &package.release()?.release;
+    let announced = plugins::announced(package)?;
     let digest = package.product_image().digest();
     let platform = platform::read(connection).await?;
     let server = server(connection, asked.cluster).await?;
@@ -72,8 +74,9 @@ pub(crate) async fn run(
     let observed = observe(servers, &releases, &LiveFleet, &subject, Depth::Preflight);
     let mut snapshot = observed.await.map_err(connection.failed("read the cluster"))?;
     let image = image.trim_start_matches('/').to_owned();
-    snapshot.package =
-        Some(PackageFacts { image, signature: Some(signature), release: release.clone() });
+    let signature = Some(trusted.signature);
+    snapshot.package = Some(PackageFacts { image, signature, release: release.clone() });
+    publish(&mut snapshot.module_configs, announced);
     let result = of_package(&snapshot).expect("the package was put into the snapshot above");
     printer.say(report::text(&snapshot, &result).trim_end())?;
     Ok(match summary(&result) {
@@ -81,6 +84,26 @@ pub(crate) async fn run(
         Summary::Failed(_) => 1,
         Summary::Retrying(_) => 2,
     })
+}
+
+/// Deploy publishes the plugin packages that lie in the package: what is published already counts
+/// as the catalogue has it.
+fn publish(catalogue: &mut Observed<Vec<ModuleConfigFacts>>, announced: Vec<ModuleConfigFacts>) {
+    let published = match catalogue {
+        Observed::Value(published) => published,
+        Observed::KindAbsent if !announced.is_empty() => {
+            *catalogue = Observed::Value(announced);
+            return;
+        }
+        Observed::KindAbsent | Observed::Unknown(_) | Observed::NotRead => return,
+    };
+    for facts in announced {
+        let is_there =
+            |p: &ModuleConfigFacts| (&p.module, &p.version) == (&facts.module, &facts.version);
+        if !published.iter().any(is_there) {
+            published.push(facts);
+        }
+    }
 }
 
 /// The API server of the cluster that is asked about, by the credential that global keeps of it.

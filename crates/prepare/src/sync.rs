@@ -2,6 +2,7 @@
 //! not touch the cluster.
 
 use crate::failure::{Failure, hints};
+use crate::plugins::Plugin;
 use crate::printer::Printer;
 use api::failure::chain;
 use artifacts::package::Package;
@@ -11,17 +12,25 @@ use artifacts::sync::{PARALLEL, Plan, check, sync};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// What the core package and its plugin packages bring.
+///
+/// # Errors
+/// When two of them bring different artifacts under one name.
+pub(crate) fn plan(package: &Package, plugins: &[Plugin]) -> Result<Plan, Failure> {
+    let plugins = plugins.iter().map(|plugin| plugin.opened().package.layout());
+    Ok(Plan::of_layouts(std::iter::once(package.layout()).chain(plugins))?)
+}
+
 /// Sends what is missing.
 ///
 /// # Errors
 /// When the registry does not answer or does not let us in, or something could not be sent.
 pub(crate) async fn run(
-    package: &Package,
+    plan: Plan,
     registry: &Registry,
     is_terminal: bool,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let plan = Plan::of_package(package)?;
     let began = Instant::now();
     let shown = Shown::new(is_terminal);
     let report = sync(plan, registry, PARALLEL, Arc::clone(&shown) as _).await;
@@ -51,13 +60,12 @@ pub(crate) async fn run(
 /// # Errors
 /// When the registry cannot be asked, or artifacts are missing: they are listed.
 pub(crate) async fn verify(
-    package: &Package,
+    plan: &Plan,
     registry: &Registry,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let plan = Plan::of_package(package)?;
     let artifacts = plan.artifacts.len();
-    let missing = check(&plan, registry, PARALLEL).await?;
+    let missing = check(plan, registry, PARALLEL).await?;
     if missing.is_empty() {
         return printer
             .say(&format!("Checked {artifacts} artifacts: all are in {}.", registry.address()));

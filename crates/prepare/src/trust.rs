@@ -9,12 +9,22 @@ use api::objects::ClusterVersionShadow;
 use api::signature::{
     KEYS_BACK_REMEDY, KEYS_LOST_REMEDY, ReleaseSignature, Trust, is_first_adoption,
 };
-use api::signing_key::ReleaseKeys;
+use api::signing_key::{ReleaseKeys, SigningKey};
 use artifacts::package::Package;
 use cluster::CallError;
 use cluster::observe::typed;
 use cluster::platform::release_keys;
 use jiff::Timestamp;
+
+/// Whose signatures count on this platform, and why the package is trusted.
+pub(crate) struct Trusted {
+    /// In words.
+    pub(crate) signature: ReleaseSignature,
+    /// Whose signatures count.
+    pub(crate) keys: Vec<SigningKey>,
+    /// When a key must not have expired; None: the calendar ends none.
+    pub(crate) at: Option<Timestamp>,
+}
 
 /// Why the package is trusted. Of the release inside, nothing is read before; but for whose keys it
 /// lists, where those count.
@@ -25,7 +35,7 @@ pub(crate) async fn verify(
     package: &Package,
     connection: &Connection,
     now: Timestamp,
-) -> Result<ReleaseSignature, Failure> {
+) -> Result<Trusted, Failure> {
     let recorded = recorded(connection).await?;
     if recorded.image.as_ref() == Some(package.product_image().digest()) {
         // The image is the one that was verified; what lies beside it in the package is vouched for
@@ -33,7 +43,8 @@ pub(crate) async fn verify(
         let own = package.release()?.release.signing_keys;
         let keys = [recorded.signing.unwrap_or_default(), own].concat();
         package.verify_sums(&keys, None)?;
-        return Ok(ReleaseSignature { key: String::new(), trust: Trust::AlreadyInstalled });
+        let signature = ReleaseSignature { key: String::new(), trust: Trust::AlreadyInstalled };
+        return Ok(Trusted { signature, keys, at: None });
     }
     let (keys, trust) = match recorded.signing {
         Some(keys) => (keys, Trust::InstalledRelease),
@@ -44,7 +55,7 @@ pub(crate) async fn verify(
     };
     let key = package.verify_image(&keys, Some(now))?;
     package.verify_sums(&keys, Some(now))?;
-    Ok(ReleaseSignature { key, trust })
+    Ok(Trusted { signature: ReleaseSignature { key, trust }, keys, at: Some(now) })
 }
 
 async fn recorded(connection: &Connection) -> Result<ReleaseKeys, Failure> {

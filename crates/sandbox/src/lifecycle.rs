@@ -127,10 +127,15 @@ impl Sandbox {
         self.options.state.join("bin")
     }
 
-    /// Puts `ac` beside kubectl and helm, under both of its names.
-    pub fn add_ac(&self, program: &Path) -> Result<()> {
-        link(program, &self.bin().join("ac"))?;
-        link(program, &self.bin().join("kubectl-acp"))
+    /// Puts our command lines beside kubectl and helm, each a program of this folder.
+    ///
+    /// # Errors
+    /// When they cannot be put there.
+    pub fn add_programs(&self, folder: &Path) -> Result<()> {
+        for (program, name) in [("ac", "ac"), ("ac", "kubectl-acp"), ("violet", "violet")] {
+            link(&folder.join(program), &self.bin().join(name))?;
+        }
+        Ok(())
     }
 
     /// The programs that nodes run; clusters of several versions can stand side by side.

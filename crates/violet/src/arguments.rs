@@ -51,7 +51,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Platform {
     /// Address of the platform, or of the API server of its global cluster.
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", env = "VIOLET_PLATFORM_ADDRESS",
+        value_parser = NonEmptyStringValueParser::new())]
     pub(crate) platform_address: Option<String>,
     /// Token for that address. Others on this machine can see it: prefer the variable.
     #[arg(long, value_name = "TOKEN", env = "VIOLET_PLATFORM_TOKEN", hide_env_values = true,
@@ -125,6 +126,10 @@ pub(crate) struct Push {
     /// Certificates that sign the registry's (PEM); otherwise key ca.crt of Secret registry-admin.
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_ca: Option<PathBuf>,
+    /// The public key (PEM, ed25519) whose signature a signed package must bear; otherwise those
+    /// that the installed release recorded (ConfigMap release-keys).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
     /// Sends nothing to the registry; publishes only.
     #[arg(long, conflicts_with = "skip_crs")]
     pub(crate) skip_push: bool,

@@ -25,9 +25,9 @@ pub(crate) async fn named(
         .map(|(cluster, _)| cluster.metadata)
         .map(|meta| (meta.name.unwrap_or_default(), meta.labels.unwrap_or_default()))
         .collect();
-    let is_known = |name: &&String| !known.contains_key(*name);
+    let is_unknown = |name: &&String| !known.contains_key(*name);
     let missing: Vec<String> =
-        names.iter().filter(is_known).map(|name| api::text::line(name, 64)).collect();
+        names.iter().filter(is_unknown).map(|name| api::text::line(name, 64)).collect();
     if !missing.is_empty() {
         let known: Vec<&String> = known.keys().collect();
         return Err(Failure::refused(

@@ -36,6 +36,9 @@ impl Connection {
         need: &'static str,
         printer: &mut Printer<'_>,
     ) -> Result<Self, Failure> {
+        if flags.platform_address.as_ref().is_some_and(|address| address.starts_with("http://")) {
+            printer.note("warning: --platform-address is not https: whoever is between here and the platform can read and change what is said, the token or password too");
+        }
         let connection = match &flags.platform_address {
             Some(address) => Self::of_address(address, flags, printer).await?,
             None => Self::of_kubeconfig(environment, need).await?,

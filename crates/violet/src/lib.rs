@@ -8,11 +8,12 @@ mod arguments;
 mod clusters;
 mod commands;
 mod connection;
+mod destination;
 mod environment;
 mod failure;
 mod package;
 mod printer;
-mod push;
+mod signature;
 
 pub use arguments::command;
 pub use environment::Environment;

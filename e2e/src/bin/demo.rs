@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
     narrator.say("== The commands are typed in the folder of the package that comes:");
     narrator.say(&format!("$ cd {}", site.packages.new.display()));
     for (number, step) in STEPS.iter().enumerate() {
-        step.announce(number + 1, &narrator);
+        step.announce(number + 1, &site, &narrator)?;
         step.run(&site).await.context("to begin anew: make sandbox-down && make demo")?;
     }
     narrator.say("");

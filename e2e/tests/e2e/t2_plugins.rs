@@ -292,10 +292,32 @@ async fn two_installs_and_a_cluster_that_goes_in_mid_install() -> Result<()> {
     bench.ask_plugin(A, "pages", "1.0.0", &json!({})).await?;
     let begun = |i: &Value| text(i, "/status/phase") == "Installing" || installed_app(i, "1.0.0");
     bench.plugin_until(A, "pages", "it to begin", begun).await?;
-    bench.must("kubectl delete clusters.platform.tkestack.io workload-a --timeout=30s").await?;
-    drop(plane);
+    // As long as somebody holds it back, it is still there, and nobody drives it any more: what is
+    // asked for on it is not done to global, which has the same plugin.
+    let hold = |finalizers: &str| {
+        format!(
+            "kubectl patch clusters.platform.tkestack.io workload-a --type merge -p '{{\"metadata\":{{\"finalizers\":{finalizers}}}}}'"
+        )
+    };
+    bench.must(&hold("[\"example.com/held\"]")).await?;
+    bench.must("kubectl delete clusters.platform.tkestack.io workload-a --wait=false").await?;
     let gone = |i: &Value| text(i, "/status/blockReasons/0").contains("there is no cluster");
     bench.plugin_until(A, "pages", "the cluster to be missed", gone).await?;
+    let owner = "kubectl get apprelease -n cpaas-system pages -o jsonpath='{.spec.moduleInfo}'";
+    let owner = bench.must(owner).await?;
+    ensure!(owner.trim() == module_info(GLOBAL, "pages"), "{owner}");
+    bench.must(&hold("null")).await?;
+    drop(plane);
+    // One that names no cluster at all is told so.
+    let nowhere = json!({
+        "apiVersion": "cluster.alauda.io/v1alpha1", "kind": "ModuleInfo",
+        "metadata": { "name": "nowhere", "labels": { MODULE_NAME_LABEL: "pages" } },
+        "spec": { "version": "1.0.0" },
+    });
+    bench.apply(&nowhere.to_string()).await?;
+    let path = "/apis/cluster.alauda.io/v1alpha1/moduleinfoes/nowhere";
+    let told = |i: &Value| text(i, "/status/blockReasons/0").contains("does not name its cluster");
+    bench.until(path, "the one without a cluster to be told", LIMIT, told).await?;
     let name = module_info(A, "pages");
     bench.must(&format!("kubectl delete moduleinfo {name} --timeout=30s")).await?;
     Ok(())

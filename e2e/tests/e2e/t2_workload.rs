@@ -4,8 +4,11 @@
 use crate::t2_signature::{key, record, signer};
 use anyhow::{Context as _, Result, ensure};
 use e2e::t2::{Bench, check, condition, is_completed_at, text};
+use sandbox::platform::Registered;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// From what global has reached to the offer.
@@ -127,10 +130,21 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     for name in [A, "workload-b"] {
         installed(&bench, name).await.with_context(|| operator.said())?;
     }
+    // One that takes every connection and says nothing, and one that answers with something else.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let rubbish = TcpListener::bind(("127.0.0.1", 0)).await?;
+    for (name, listener) in [("silent", &silent), ("rubbish", &rubbish)] {
+        let port = listener.local_addr()?.port();
+        let registered = Registered { port, ..b.registered(name) };
+        bench.plane.seed_platform(&bench.registry, vec![registered]).await?;
+    }
+    let _strange = [tokio::spawn(says(silent, None)), tokio::spawn(says(rubbish, Some("<html>")))];
     let not_ours = |c: &Value| text(condition(c, "Ready"), "/reason") == "NotUpgradable";
     bench.of("foreign").cvsh_until("it to be none of ours", LIMIT, not_ours).await?;
     let lost = |c: &Value| text(condition(c, "PreflightReady"), "/status") == "Unknown";
-    bench.of("nowhere").cvsh_until("it to be unknown", LIMIT, lost).await?;
+    for name in ["nowhere", "silent", "rubbish"] {
+        bench.of(name).cvsh_until("it to be unknown", LIMIT, lost).await?;
+    }
     // KubernetesVersionSupported of global asks all of them.
     bench.disable(&["KubernetesVersionSupported"]).await?;
     bench.publish("4.3.0").await?;
@@ -167,6 +181,58 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     let path =
         "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/nowhere";
     bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
+    Ok(())
+}
+
+/// Takes every connection, says this on it or nothing, and leaves it open.
+async fn says(listener: TcpListener, words: Option<&str>) -> std::io::Error {
+    let mut open = Vec::new();
+    loop {
+        match listener.accept().await {
+            Ok((mut connection, _)) => {
+                if let Some(words) = words {
+                    // Who was there may be gone by now, which is no matter of this test.
+                    let _gone = connection.write_all(words.as_bytes()).await;
+                }
+                open.push(connection);
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_join_and_leave_in_the_middle_of_an_upgrade() -> Result<()> {
+    let (bench, operator) = Bench::installed().await?;
+    let _a = bench.joins(A).await?;
+    let leaving = bench.joins("leaving").await?;
+    for name in [A, "leaving"] {
+        installed(&bench, name).await.with_context(|| operator.said())?;
+    }
+    bench.disable(&["KubernetesVersionSupported"]).await?;
+    bench.publish("4.3.0").await?;
+    bench.offered("4.3.0").await?;
+    bench.ask_for("4.3.0").await?;
+    let runs = |c: &Value| text(condition(c, "Reconciling"), "/reason") == "Upgrading";
+    bench.of(api::names::GLOBAL).cvsh_until("global to move", LIMIT, runs).await?;
+    // One that joins while global moves is taken up like any other.
+    let _joining = bench.joins("joining").await?;
+    bench.completed("4.3.0").await.with_context(|| operator.said())?;
+    for name in [A, "leaving", "joining"] {
+        bench.of(name).offered("4.3.0").await?;
+        bench.of(name).ask_for("4.3.0").await?;
+    }
+    bench.of("leaving").cvsh_until("it to move", LIMIT, runs).await?;
+    bench.kubectl(&["delete", "clusters.platform.tkestack.io", "leaving"]).await?;
+    drop(leaving);
+    let path =
+        "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/leaving";
+    bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
+    for name in [A, "joining"] {
+        bench.of(name).completed("4.3.0").await.with_context(|| operator.said())?;
+    }
+    let said = bench.must("ac adm upgrade status -A").await?;
+    ensure!(said.contains("3 clusters: 3 at target"), "{said}");
     Ok(())
 }
 

@@ -51,7 +51,7 @@ async fn job(site: &Site, narrator: &Narrator) -> Result<()> {
     let prober = Prober::start(site, &site.packages.programs.join("dns-prober"))?;
     let mut seen = Vec::new();
     for (number, step) in STEPS.iter().enumerate() {
-        step.announce(number + 1, narrator);
+        step.announce(number + 1, site, narrator)?;
         let (_, before) = audit::read(&log, u64::MAX)?;
         seen.push((step.command, step.run(site).await?));
         if step.command.contains("--only-sync-image") || step.command.contains("--preflight") {

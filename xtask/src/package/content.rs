@@ -126,6 +126,8 @@ pub struct Programs {
     pub prepare: PathBuf,
     /// `ac`.
     pub ac: PathBuf,
+    /// `violet`.
+    pub violet: PathBuf,
 }
 
 impl Programs {
@@ -143,6 +145,7 @@ impl Programs {
             operator: find(names::CVO)?,
             prepare: find(names::PREPARE_FIELD_MANAGER)?,
             ac: find("ac")?,
+            violet: find("violet")?,
         })
     }
 
@@ -167,6 +170,7 @@ impl Programs {
             operator: find(names::CVO)?,
             prepare: find(names::PREPARE_FIELD_MANAGER)?,
             ac: find("ac")?,
+            violet: find("violet")?,
         })
     }
 }

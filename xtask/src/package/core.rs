@@ -28,6 +28,7 @@ pub(super) fn write_folder(
     }
     copy(&programs.prepare, &folder.join("bin/acp-prepare"), true)?;
     copy(&programs.ac, &folder.join("bin/ac"), true)?;
+    copy(&programs.violet, &folder.join("bin/violet"), true)?;
     let deploy = source.join(DEPLOY);
     for entry in fs::read_dir(&deploy).with_context(|| deploy.display().to_string())? {
         let entry = entry?;

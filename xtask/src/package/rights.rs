@@ -81,6 +81,8 @@ pub(crate) struct Role<'a> {
     pub(crate) about: String,
     /// Kinds whose objects may be deleted though they are protected.
     pub(crate) prunable: BTreeSet<&'a str>,
+    /// Kinds whose objects are looked for before anything is removed: API version and kind.
+    pub(crate) looked_for: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// The ClusterRole that a release needs, and its binding, as one YAML stream.
@@ -92,6 +94,7 @@ pub(crate) fn of_release(release: &Release, rendered: &Rendered) -> Result<Strin
         version: &version,
         about: format!("release {version}"),
         prunable: listed.filter_map(|entry| entry.split('/').next()).collect(),
+        looked_for: BTreeSet::new(),
     };
     role.with(rendered)
 }
@@ -111,7 +114,7 @@ impl Role<'_> {
             "apiVersion": format!("{RBAC}/v1"),
             "kind": "ClusterRole",
             "metadata": metadata,
-            "rules": rules(&self.prunable, rendered)?,
+            "rules": self.rules(rendered)?,
         });
         let binding = json!({
             "apiVersion": format!("{RBAC}/v1"),
@@ -127,50 +130,60 @@ impl Role<'_> {
         let about = format!("# What the operator needs to apply {}.\n", self.about);
         Ok(format!("{about}{}\n---\n{}\n", role.trim_end(), binding.trim_end()))
     }
-}
 
-fn rules(prunable: &BTreeSet<&str>, rendered: &Rendered) -> Result<Vec<Value>> {
-    let resources = resources(rendered);
-    let mut by_verbs: BTreeMap<(String, Vec<&str>), BTreeSet<String>> = BTreeMap::new();
-    let mut handed_out: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
-    for (component, object) in
-        rendered.iter().flat_map(|(name, objects)| objects.iter().map(move |o| (name, o)))
-    {
-        let kind = kind_of(object);
-        let resource = resources.get(&kind).with_context(|| {
-            format!("component '{component}': packaging knows no resource of kind {}", kind.1)
+    fn rules(&self, rendered: &Rendered) -> Result<Vec<Value>> {
+        let (prunable, resources) = (&self.prunable, resources(rendered));
+        let mut by_verbs: BTreeMap<(String, Vec<&str>), BTreeSet<String>> = BTreeMap::new();
+        let mut handed_out: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
+        for (component, object) in
+            rendered.iter().flat_map(|(name, objects)| objects.iter().map(move |o| (name, o)))
+        {
+            let kind = kind_of(object);
+            let resource = resources.get(&kind).with_context(|| {
+                format!("component '{component}': packaging knows no resource of kind {}", kind.1)
+            })?;
+            let mut verbs = vec!["get", "list", "create", "patch"];
+            if !PROTECTED.contains(&kind.1.as_str()) || prunable.contains(kind.1.as_str()) {
+                verbs.push("delete");
+            }
+            by_verbs.entry((kind.0.clone(), verbs)).or_default().insert(resource.clone());
+            if kind.0 == RBAC {
+                let (verb, resource, name) =
+                    right_to_hand_out(&kind.1, object).with_context(|| {
+                        format!("component '{component}': a {} is malformed", kind.1)
+                    })?;
+                handed_out.entry((verb, resource)).or_default().insert(name);
+            }
+        }
+        // The component of a listed object may be gone from the release, and its kind with it.
+        let kinds: BTreeSet<Kind> = rendered.values().flatten().map(kind_of).collect();
+        for (group, kind, resource) in KINDS.iter().filter(|(_, kind, _)| prunable.contains(kind)) {
+            if !kinds.contains(&((*group).to_owned(), (*kind).to_owned())) {
+                let verbs = ((*group).to_owned(), vec!["get", "delete"]);
+                by_verbs.entry(verbs).or_default().insert((*resource).to_owned());
+            }
+        }
+        for (version, kind) in &self.looked_for {
+            let group = version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+            let known = resources.get(&(group.clone(), (*kind).to_owned()));
+            let resource = known.with_context(|| {
+            format!("resourcesBlockRemove: packaging knows no resource of {version} {kind}: neither Kubernetes nor a CRD of the charts has it")
         })?;
-        let mut verbs = vec!["get", "list", "create", "patch"];
-        if !PROTECTED.contains(&kind.1.as_str()) || prunable.contains(kind.1.as_str()) {
-            verbs.push("delete");
+            by_verbs.entry((group, vec!["list"])).or_default().insert(resource.clone());
         }
-        by_verbs.entry((kind.0.clone(), verbs)).or_default().insert(resource.clone());
-        if kind.0 == RBAC {
-            let (verb, resource, name) = right_to_hand_out(&kind.1, object)
-                .with_context(|| format!("component '{component}': a {} is malformed", kind.1))?;
-            handed_out.entry((verb, resource)).or_default().insert(name);
-        }
-    }
-    // The component of a listed object may be gone from the release, and its kind with it.
-    let kinds: BTreeSet<Kind> = rendered.values().flatten().map(kind_of).collect();
-    for (group, kind, resource) in KINDS.iter().filter(|(_, kind, _)| prunable.contains(kind)) {
-        if !kinds.contains(&((*group).to_owned(), (*kind).to_owned())) {
-            let verbs = ((*group).to_owned(), vec!["get", "delete"]);
-            by_verbs.entry(verbs).or_default().insert((*resource).to_owned());
-        }
-    }
-    let kinds = by_verbs.into_iter().map(|((group, verbs), resources)| {
+        let kinds = by_verbs.into_iter().map(|((group, verbs), resources)| {
         json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
     });
-    let roles = handed_out.into_iter().map(|((verb, resource), names)| {
-        json!({
-            "apiGroups": [RBAC],
-            "resources": [resource],
-            "resourceNames": names,
-            "verbs": [verb],
-        })
-    });
-    Ok(kinds.chain(roles).collect())
+        let roles = handed_out.into_iter().map(|((verb, resource), names)| {
+            json!({
+                "apiGroups": [RBAC],
+                "resources": [resource],
+                "resourceNames": names,
+                "verbs": [verb],
+            })
+        });
+        Ok(kinds.chain(roles).collect())
+    }
 }
 
 /// To write a role takes `escalate` on it; to bind one takes `bind` on it.
@@ -209,9 +222,42 @@ mod tests {
     use super::*;
 
     fn rules_for(prunable: &str, yaml: &str) -> Result<Vec<Value>> {
-        let objects = serde_saphyr::from_multiple(yaml).unwrap();
         let prunable = [prunable].into_iter().filter(|kind| !kind.is_empty()).collect();
-        rules(&prunable, &BTreeMap::from([("c".to_owned(), objects)]))
+        let role = Role {
+            name: "r".to_owned(),
+            version: "1.0.0",
+            about: String::new(),
+            prunable,
+            looked_for: BTreeSet::new(),
+        };
+        rules_of(&role, yaml)
+    }
+
+    fn rules_of(role: &Role<'_>, yaml: &str) -> Result<Vec<Value>> {
+        let objects = serde_saphyr::from_multiple(yaml).unwrap();
+        role.rules(&BTreeMap::from([("c".to_owned(), objects)]))
+    }
+
+    #[test]
+    fn what_is_looked_for_before_a_removal_can_be_listed() {
+        let role = |api_version: &'static str, kind: &'static str| Role {
+            name: "r".to_owned(),
+            version: "1.0.0",
+            about: String::new(),
+            prunable: BTreeSet::new(),
+            looked_for: BTreeSet::from([(api_version, kind)]),
+        };
+        let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+                   spec: {group: x.y, names: {kind: Backup, plural: backups}}\n";
+        for (api_version, kind, group, resource) in
+            [("x.y/v1", "Backup", "x.y", "backups"), ("v1", "Secret", "", "secrets")]
+        {
+            let rules = rules_of(&role(api_version, kind), crd).unwrap();
+            let list = json!({ "apiGroups": [group], "resources": [resource], "verbs": ["list"] });
+            assert!(rules.contains(&list), "{rules:?}");
+        }
+        let unknown = rules_of(&role("x.y/v1", "Other"), crd).unwrap_err().to_string();
+        assert!(unknown.contains("no resource of x.y/v1 Other"), "{unknown}");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use api::Digest;
 use tar::EntryType;
 
 use super::{Broken, Entries, is_plain};
@@ -94,11 +93,6 @@ impl<R: Read> Files<R> {
     /// The bytes of the file that came last; the caller has checked its size.
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, FilesError> {
         Ok(self.entries.bytes()?)
-    }
-
-    /// The digest of the file that came last, however long it is.
-    pub(crate) fn digest(&mut self) -> Result<Digest, FilesError> {
-        Ok(self.entries.digest()?)
     }
 
     /// Hands on the bytes of the file that came last, piece by piece.

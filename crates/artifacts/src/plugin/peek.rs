@@ -9,7 +9,7 @@ use api::{Digest, Lifecycle, ModuleConfigSpec};
 use serde_json::Value;
 
 use super::objects::Objects;
-use super::unpack::{Take, walk};
+use super::unpack::{Reading, Take, walk};
 use super::{OBJECTS_LIMIT, PLUGIN_FILE, PluginError};
 use crate::archive::Files;
 use crate::build::layout::{BLOBS, INDEX_FILE};
@@ -62,7 +62,7 @@ pub struct SummaryArtifact {
 /// When the file is no plugin package, or its `plugin.yaml` or index is refused.
 pub fn peek(file: &Path) -> Result<PluginSummary, PluginError> {
     let mut kept = Kept::default();
-    let (_, size) = walk(file, |_| {}, &mut kept)?;
+    let (_, size) = walk(file, Reading { digest: None, read: |_| {} }, &mut kept)?;
     let document = |path: &str| {
         let missing = || PluginError::Refused(format!("it holds no {path}"));
         kept.documents.get(path).ok_or_else(missing)

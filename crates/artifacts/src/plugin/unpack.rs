@@ -36,15 +36,24 @@ pub(super) trait Take {
     ) -> Result<(), PluginError>;
 }
 
+/// What is known of an archive before it is read, and who is told while it is.
+pub(super) struct Reading<'a, F> {
+    /// Its digest, where somebody vouches for it.
+    pub(super) digest: Option<&'a Digest>,
+    /// Told how many bytes were read since it was told last.
+    pub(super) read: F,
+}
+
 /// Reads the archive to its end; gives the name of the root folder and the length of the archive.
 pub(super) fn walk(
     file: &Path,
-    read: impl FnMut(u64),
+    reading: Reading<'_, impl FnMut(u64)>,
     taker: &mut impl Take,
 ) -> Result<(String, u64), PluginError> {
     let (opened, length) = opened(file)?;
     let limit = length.saturating_mul(RATIO_LIMIT).saturating_add(SLACK).min(UNPACKED_LIMIT);
-    let told = Told { inner: opened, read };
+    let measure = reading.digest.map(|_| Measure::default());
+    let told = Told { inner: opened, read: reading.read, measure };
     let mut packed = GzDecoder::new(BufReader::with_capacity(CHUNK, told));
     let mut limited = (&mut packed).take(limit);
     let walked = walk_files(&mut limited, taker);
@@ -53,8 +62,14 @@ pub(super) fn walk(
         return Err(PluginError::TooLarge { limit });
     }
     let root = walked?;
-    if !packed.into_inner().fill_buf().map_err(PluginError::reading(file))?.is_empty() {
+    let mut rest = packed.into_inner();
+    if !rest.fill_buf().map_err(PluginError::reading(file))?.is_empty() {
         return Err(PluginError::Refused("bytes follow its packed archive".to_owned()));
+    }
+    let found = rest.into_inner().measure.map(Measure::digest);
+    if found.as_ref() != reading.digest {
+        let text = "it was changed: its SHA-256 is not that of the package that it came with";
+        return Err(PluginError::Refused(text.to_owned()));
     }
     Ok((root, length))
 }
@@ -99,7 +114,7 @@ fn walk_files(reader: impl Read, taker: &mut impl Take) -> Result<String, Plugin
 pub(super) fn unpack(
     file: &Path,
     into: &Path,
-    read: impl FnMut(u64),
+    reading: Reading<'_, impl FnMut(u64)>,
 ) -> Result<String, PluginError> {
     fs::create_dir_all(into).map_err(PluginError::writing(into))?;
     if fs::read_dir(into).map_err(PluginError::writing(into))?.next().is_some() {
@@ -110,7 +125,7 @@ pub(super) fn unpack(
         });
     }
     let mut written = Written { into, digests: BTreeMap::new(), sums: Vec::new() };
-    let (root, _) = walk(file, read, &mut written)?;
+    let (root, _) = walk(file, reading, &mut written)?;
     if !written.digests.contains_key(SUMS_FILE) {
         return Err(PluginError::Refused(format!("it holds no {SUMS_FILE}")));
     }
@@ -160,16 +175,20 @@ impl Take for Written<'_> {
     }
 }
 
-/// Tells how many bytes pass through it.
+/// Tells how many bytes pass through it, and measures them where their digest is asked for.
 struct Told<R, F> {
     inner: R,
     read: F,
+    measure: Option<Measure>,
 }
 
 impl<R: Read, F: FnMut(u64)> Read for Told<R, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         (self.read)(n as u64);
+        if let Some(measure) = &mut self.measure {
+            measure.update(&buffer[..n]);
+        }
         Ok(n)
     }
 }

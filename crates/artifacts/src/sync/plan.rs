@@ -1,31 +1,29 @@
-//! Decides which artifacts a package consists of and where their blobs are: its images, and its
-//! plugin packages as artifacts of one layer. Knows nothing of what the registry has.
+//! Decides which artifacts go to a registry and where their blobs are: the images and charts of
+//! layouts. Knows nothing of what the registry has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use api::Digest;
-use api::names::{PLUGIN_ARTIFACT_TYPE, PLUGIN_LAYER_TYPE, PLUGIN_REPOSITORY, PLUGIN_TAG};
 
 use crate::build::Content;
-use crate::build::layout::json;
-use crate::digest;
-use crate::layout::Layout;
-use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, Manifest, TITLE};
-use crate::package::{AddedError, Package, PluginFile, check_added};
+use crate::layout::{Layout, LayoutImage};
+use crate::oci::Descriptor;
 use crate::registry::BlobSource;
 
-/// Why there is no plan.
+/// Two packages bring different artifacts under one name: the second would take the place of the
+/// first.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} is refused")]
+#[error("two packages bring different artifacts as {name}: {one} and {other}")]
 pub struct PlanError {
-    /// A plugin package that was added to the package.
-    pub path: PathBuf,
-    /// Why.
-    pub source: AddedError,
+    /// `<repository>:<tag>`.
+    pub name: String,
+    /// Digest of the one that is planned already.
+    pub one: Digest,
+    /// Of the other.
+    pub other: Digest,
 }
 
-/// One image or plugin package.
+/// One image or chart.
 #[derive(Debug, Clone)]
 pub struct Artifact {
     /// Path below the registry.
@@ -43,36 +41,22 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    fn of(layout: &Layout, image: &LayoutImage) -> Self {
+        let content = |d: &Descriptor| source(d, Content::File(layout.blob_path(&d.digest)));
+        Self {
+            repository: image.repository.clone(),
+            tag: image.tag.clone(),
+            digest: image.digest().clone(),
+            media_type: image.descriptor.media_type.clone(),
+            manifest: image.bytes.clone(),
+            blobs: image.manifest.blobs().map(content).collect(),
+        }
+    }
+
     /// `<repository>:<tag>`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
-    }
-
-    /// A plugin package. One that the package has no sum of is checked by the sums inside it.
-    fn plugin(plugin: &PluginFile) -> Result<Self, PlanError> {
-        let failed = |source| PlanError { path: plugin.path.clone(), source };
-        let (digest, size) = match &plugin.digest {
-            Some(digest) => (digest.clone(), plugin.size),
-            None => check_added(&plugin.path).map_err(failed)?,
-        };
-        let config = Descriptor::of(EMPTY_TYPE, EMPTY);
-        let mut layer = Descriptor::new(PLUGIN_LAYER_TYPE, digest, size);
-        layer.annotations.insert(TITLE.to_owned(), format!("{}.tgz", plugin.stem));
-        let content = [Content::Bytes(EMPTY.to_vec()), Content::File(plugin.path.clone())];
-        let blobs = [&config, &layer].into_iter().zip(content);
-        let blobs = blobs.map(|(descriptor, content)| source(descriptor, content)).collect();
-        let mut manifest = Manifest::new(config, vec![layer]);
-        manifest.artifact_type = Some(PLUGIN_ARTIFACT_TYPE.to_owned());
-        let manifest = json(&manifest);
-        Ok(Self {
-            repository: format!("{PLUGIN_REPOSITORY}/{}", plugin.stem),
-            tag: PLUGIN_TAG.to_owned(),
-            digest: digest::of(&manifest),
-            media_type: MANIFEST_TYPE.to_owned(),
-            manifest,
-            blobs,
-        })
     }
 }
 
@@ -96,35 +80,36 @@ pub(super) struct Blob {
 }
 
 impl Plan {
-    /// The images and plugin packages of a core package. Reads plugin packages that the package
-    /// has no sums of, and nothing else.
-    ///
-    /// # Errors
-    /// When such a plugin package is not as it was made.
-    pub fn of_package(package: &Package) -> Result<Self, PlanError> {
-        let mut plan = Self::of_layout(package.layout());
-        for plugin in package.plugins() {
-            plan.artifacts.push(Artifact::plugin(plugin)?);
-        }
-        Ok(plan)
-    }
-
-    /// The images of a layout.
+    /// The images and charts of a layout.
     #[must_use]
     pub fn of_layout(layout: &Layout) -> Self {
-        let image = |image: &crate::layout::LayoutImage| Artifact {
-            repository: image.repository.clone(),
-            tag: image.tag.clone(),
-            digest: image.digest().clone(),
-            media_type: image.descriptor.media_type.clone(),
-            manifest: image.bytes.clone(),
-            blobs: image
-                .manifest
-                .blobs()
-                .map(|d| source(d, Content::File(layout.blob_path(&d.digest))))
-                .collect(),
-        };
-        Self { artifacts: layout.images().map(image).collect() }
+        Self { artifacts: layout.images().map(|image| Artifact::of(layout, image)).collect() }
+    }
+
+    /// Those of several layouts; what they have in common goes once.
+    ///
+    /// # Errors
+    /// When two of them bring different artifacts under one name.
+    pub fn of_layouts<'a>(
+        layouts: impl IntoIterator<Item = &'a Layout>,
+    ) -> Result<Self, PlanError> {
+        let mut plan = Self::default();
+        let mut planned: BTreeMap<String, Digest> = BTreeMap::new();
+        for artifact in layouts.into_iter().flat_map(|layout| Self::of_layout(layout).artifacts) {
+            let name = artifact.name();
+            match planned.get(&name) {
+                None => {
+                    planned.insert(name, artifact.digest.clone());
+                    plan.artifacts.push(artifact);
+                }
+                Some(one) if *one == artifact.digest => {}
+                Some(one) => {
+                    let (one, other) = (one.clone(), artifact.digest);
+                    return Err(PlanError { name, one, other });
+                }
+            }
+        }
+        Ok(plan)
     }
 
     /// Every different blob, the largest first so that the last to end is a small one.

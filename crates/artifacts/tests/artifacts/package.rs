@@ -7,6 +7,7 @@ use artifacts::oci::Index;
 use artifacts::package::{Package, PackageError};
 
 use crate::fixture::{chain, chart, noise, package, release};
+use crate::plugin::Plugin;
 
 fn extracted() -> (tempfile::TempDir, PathBuf) {
     let work = tempfile::tempdir().unwrap();
@@ -59,52 +60,34 @@ fn a_plugin_that_an_administrator_added_belongs_to_the_package() {
     assert!(refused(&folder).contains("plugins/Bad Name.tgz is refused"));
 }
 
-/// A plugin package whose files `change` changes after its sums were written.
-fn plugin(work: &Path, change: impl Fn(&Path)) -> Vec<u8> {
-    let folder = work.join("plugin");
-    fs::create_dir_all(folder.join("charts")).unwrap();
-    fs::write(folder.join("plugin.yaml"), "name: logging\n").unwrap();
-    fs::write(folder.join("charts/logging-1.0.0.tgz"), noise(5, 700_000)).unwrap();
-    artifacts::build::package::write_sums(&folder).unwrap();
-    change(&folder);
-    let mut tree = artifacts::build::Tree::default();
-    let files = ["plugin.yaml", "charts/logging-1.0.0.tgz", "SHA256SUMS", "extra"];
-    for name in files.into_iter().filter(|name| folder.join(name).exists()) {
-        tree.file(&format!("logging-1.0.0/{name}"), fs::read(folder.join(name)).unwrap()).unwrap();
-    }
-    fs::remove_dir_all(&folder).unwrap();
-    artifacts::build::tgz(&tree).unwrap()
-}
-
 #[test]
-fn an_added_plugin_is_checked_by_the_sums_inside_it() {
+fn a_plugin_is_the_one_of_the_package_or_checked_by_the_sums_inside_it() {
     let (work, folder) = extracted();
-    let added = folder.join("plugins/added-1.0.0.tgz");
-    let planned = |bytes: &[u8]| {
-        fs::write(&added, bytes).unwrap();
-        artifacts::sync::Plan::of_package(&Package::open(&folder, "amd64").unwrap())
+    let plugin = Plugin::new();
+    let file = folder.join("plugins/podinfo-1.0.0.tgz");
+    fs::copy(plugin.packed(), &file).unwrap();
+    let opened = || {
+        let package = Package::open(&folder, "amd64").unwrap();
+        let [_, plugin] = package.plugins() else { panic!("two plugins") };
+        assert_eq!(plugin.name(), "plugins/podinfo-1.0.0.tgz");
+        (plugin.digest.is_some(), plugin.open(work.path()))
     };
-    let good = plugin(work.path(), |_| {});
-    let plan = planned(&good).unwrap();
-    let artifact = plan.artifacts.iter().find(|a| a.name().contains("added-1.0.0")).unwrap();
-    assert_eq!(artifact.blobs[1].digest, artifacts::digest::of(&good));
-    let changed = plugin(work.path(), |f| fs::write(f.join("plugin.yaml"), "name: x").unwrap());
-    let lost = plugin(work.path(), |f| fs::remove_file(f.join("plugin.yaml")).unwrap());
-    let extra = plugin(work.path(), |f| fs::write(f.join("extra"), "x").unwrap());
-    let without = plugin(work.path(), |f| fs::remove_file(f.join("SHA256SUMS")).unwrap());
-    for (bytes, says) in [
-        (&changed[..], "'logging-1.0.0/plugin.yaml' in it was changed"),
-        (&lost, "'plugin.yaml', which its SHA256SUMS names, is missing"),
-        (&extra, "its SHA256SUMS does not name 'logging-1.0.0/extra'"),
-        (&without, "it holds no SHA256SUMS"),
-        (&good[..good.len() / 2], "it was cut or is no package"),
-        (&[&good[..], b"x"].concat(), "bytes follow its packed archive"),
-        (b"a plugin", "it was cut or is no package"),
-    ] {
-        let error = chain(&planned(bytes).expect_err(says));
-        assert!(error.contains("plugins/added-1.0.0.tgz is refused"), "{error}");
-        assert!(error.contains(says), "{error}");
-    }
+    let (is_part, added) = opened();
+    let added = added.unwrap();
+    assert!(!is_part);
+    assert_eq!(added.title(), "podinfo 1.0.0 (Agnostic)");
+    let unpacked = added.package.folder().to_owned();
+    assert!(unpacked.starts_with(work.path()) && unpacked.exists());
+    drop(added);
+    assert!(!unpacked.exists());
+    // Now the sums of the package name it, and it becomes another that is whole too.
+    artifacts::build::package::write_sums(&folder).unwrap();
+    assert!(matches!(opened(), (true, Ok(_))));
+    fs::copy(Plugin::of("arm64").packed(), &file).unwrap();
+    let (is_part, changed) = opened();
+    let changed = chain(&changed.unwrap_err());
+    assert!(is_part && changed.contains("it was changed: its SHA-256 is not that"), "{changed}");
+    assert_eq!(fs::read_dir(work.path()).unwrap().count(), 2, "nothing unpacked is left");
 }
 
 #[test]

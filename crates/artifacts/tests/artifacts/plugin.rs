@@ -16,7 +16,7 @@ use crate::corpus::archive::{Entry, gzip, tar};
 use crate::fixture::{chain, image};
 
 /// A plugin before it is packed.
-struct Plugin {
+pub(crate) struct Plugin {
     work: tempfile::TempDir,
     plugin: Value,
     config: Value,
@@ -45,11 +45,11 @@ fn write_layout(folder: &Path, architecture: &str) -> (String, Value) {
 }
 
 impl Plugin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of("amd64")
     }
 
-    fn of(architecture: &str) -> Self {
+    pub(crate) fn of(architecture: &str) -> Self {
         let work = tempfile::tempdir().unwrap();
         let folder = work.path().join("package");
         fs::create_dir_all(folder.join("charts")).unwrap();
@@ -107,7 +107,7 @@ impl Plugin {
     }
 
     /// The extracted package.
-    fn written(&self) -> PathBuf {
+    pub(crate) fn written(&self) -> PathBuf {
         let folder = self.folder();
         let stream = |objects: [&Value; 2]| objects.map(Value::to_string).join("\n---\n");
         fs::write(folder.join("plugin.yaml"), stream([&self.plugin, &self.config])).unwrap();
@@ -116,7 +116,7 @@ impl Plugin {
         folder
     }
 
-    fn packed(&self) -> PathBuf {
+    pub(crate) fn packed(&self) -> PathBuf {
         let target = self.work.path().join("podinfo-1.0.0.tgz");
         pack(&self.written(), "podinfo-1.0.0", &target).unwrap();
         target

@@ -101,7 +101,7 @@ async fn a_signature_travels_with_its_image() {
     let package = Package::open(&folder, "amd64").unwrap();
     let digest = package.product_image().digest().clone();
     assert_eq!(registry.signatures(PRODUCT_IMAGE_REPOSITORY, &digest).await.unwrap(), []);
-    let plan = Plan::of_package(&package).unwrap();
+    let plan = Plan::of_layout(package.layout());
     let report = sync(plan, &registry, 4, Arc::new(Silent)).await.unwrap();
     assert_eq!((report.artifacts, report.failed.len()), (3, 0), "{report:?}");
     let found = registry.signatures(PRODUCT_IMAGE_REPOSITORY, &digest).await.unwrap();

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use artifacts::package::Package;
+use artifacts::plugin::PluginPackage;
 use artifacts::registry::{Registry, RegistryError};
 use artifacts::sync::{Event, Fate, Plan, Progress, Silent, check, sync};
 
-use crate::fixture::{Platform, chain, chart, noise, package, release};
+use crate::fixture::{Platform, chain, chart, package, release};
+use crate::plugin::Plugin;
 
 #[derive(Default)]
 struct Told(Mutex<Vec<Event>>);
@@ -27,7 +29,7 @@ fn extracted(length: usize) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn plan(folder: &Path) -> Plan {
-    Plan::of_package(&Package::open(folder, "amd64").unwrap()).unwrap()
+    Plan::of_layout(Package::open(folder, "amd64").unwrap().layout())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,15 +38,15 @@ async fn a_package_is_copied_whole_and_a_second_time_nothing_is_sent() {
     let (_work, folder) = extracted(3_000_000);
     let package = Package::open(&folder, "amd64").unwrap();
     let (registry, told) = (platform.client(), Arc::new(Told::default()));
-    let names = ["acp/cluster-version-operator:v4.3.0", "acp/plugins/logging-1.2.0:package"];
+    let names = ["acp/cluster-version-operator:v4.3.0", "acp/product-image:v4.3.0"];
 
     let missing = check(&plan(&folder), &registry, 4).await.unwrap();
-    assert_eq!(missing.len(), 4);
+    assert_eq!(missing.len(), 3);
     assert_eq!((missing[0].name.as_str(), missing[1].name.as_str()), (names[0], names[1]));
     assert!(platform.requests(0).iter().all(|request| !request.writes()));
 
     let report = sync(plan(&folder), &registry, 4, told.clone()).await.unwrap();
-    assert_eq!((report.artifacts, report.uploaded, report.unchanged), (4, 4, 0), "{report:?}");
+    assert_eq!((report.artifacts, report.uploaded, report.unchanged), (3, 3, 0), "{report:?}");
     assert!(report.uploaded_bytes > 3_000_000 && report.uploaded_bytes < 3_100_000, "{report:?}");
     assert_eq!(check(&plan(&folder), &registry, 4).await.unwrap(), []);
     let requests = platform.requests(0);
@@ -59,7 +61,7 @@ async fn a_package_is_copied_whole_and_a_second_time_nothing_is_sent() {
 
     let before = requests.len();
     let report = sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
-    assert_eq!((report.uploaded, report.unchanged, report.uploaded_bytes), (0, 4, 0));
+    assert_eq!((report.uploaded, report.unchanged, report.uploaded_bytes), (0, 3, 0));
     let again = platform.requests(before);
     assert!(again.iter().all(|r| r.method == "HEAD" || r.path == "/v2/"), "{again:?}");
 
@@ -71,25 +73,45 @@ async fn a_package_is_copied_whole_and_a_second_time_nothing_is_sent() {
     let fates = |wanted| {
         told.iter().filter(|e| matches!(e, Event::Artifact { fate, .. } if *fate == wanted)).count()
     };
-    assert_eq!(fates(Fate::Sent), 4);
+    assert_eq!(fates(Fate::Sent), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_registry_has_lost_is_listed_and_sent_again() {
     let platform = Platform::start().await;
-    let (_work, folder) = extracted(50_000);
+    let (work, folder) = extracted(50_000);
     let registry = platform.client();
     sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
-    // Another package under the same name.
-    fs::write(folder.join("plugins/logging-1.2.0.tgz"), noise(77, 6000)).unwrap();
-    fs::write(folder.join("plugins/added-1.0.0.tgz"), noise(78, 100)).unwrap();
-    artifacts::build::package::write_sums(&folder).unwrap();
-    let missing = check(&plan(&folder), &registry, 4).await.unwrap();
-    assert_eq!(missing.len(), 2, "{missing:?}");
-    assert_eq!(missing[0].reason, "it is not in the registry");
-    assert!(missing[1].reason.starts_with("the registry has sha256:"), "{missing:?}");
-    let report = sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
-    assert_eq!((report.uploaded, report.unchanged, report.uploaded_bytes), (2, 3, 6100));
+    // Another operator under the same name, and a plugin beside it.
+    let other = work.path().join("other");
+    crate::fixture::package(&other, 50_001, "amd64");
+    let (core, plugin) = (Package::open(&other, "amd64").unwrap(), Plugin::new());
+    let plugin = PluginPackage::open(&plugin.written()).unwrap();
+    let both = || Plan::of_layouts([core.layout(), plugin.layout()]).unwrap();
+    let missing = check(&both(), &registry, 4).await.unwrap();
+    let reasons: Vec<_> = missing.iter().map(|m| (m.name.as_str(), m.reason.as_str())).collect();
+    let [chart, operator, web, second] = reasons[..] else { panic!("{reasons:?}") };
+    assert_eq!(chart, ("acp/chart-podinfo:1.0.0", "it is not in the registry"));
+    assert_eq!(web, ("acp/podinfo:v1", "it is not in the registry"));
+    for (name, reason) in [operator, second] {
+        assert!(reason.starts_with("the registry has sha256:"), "{name}: {reason}");
+    }
+    let report = sync(both(), &registry, 4, Arc::new(Silent)).await.unwrap();
+    assert_eq!((report.uploaded, report.unchanged), (4, 1), "{report:?}");
+    assert_eq!(check(&both(), &registry, 4).await.unwrap(), []);
+}
+
+#[test]
+fn two_packages_may_bring_the_same_artifact_but_not_two_of_one_name() {
+    let (_work, folder) = extracted(50_000);
+    let core = Package::open(&folder, "amd64").unwrap();
+    let (one, again, other) = (Plugin::new(), Plugin::new(), Plugin::of("arm64"));
+    let [one, again, other] =
+        [&one, &again, &other].map(|p| PluginPackage::open(&p.written()).unwrap());
+    let plan = Plan::of_layouts([core.layout(), one.layout(), again.layout()]).unwrap();
+    assert_eq!(plan.artifacts.len(), 5);
+    let refused = Plan::of_layouts([one.layout(), other.layout()]).unwrap_err().to_string();
+    assert!(refused.contains("different artifacts as acp/podinfo:v1: sha256:"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +130,7 @@ async fn a_blob_that_changed_on_disk_is_not_pushed_and_the_rest_is() {
     assert_eq!(failed, ["acp/cluster-version-operator:v4.3.0", "acp/second:v1"]);
     let error = report.failed[0].1.to_string();
     assert!(error.contains(path.to_str().unwrap()) && error.contains("its digest"), "{error}");
-    assert_eq!(report.uploaded, 2);
+    assert_eq!(report.uploaded, 1);
     assert!(!registry.has_blob("acp/second", &layer.digest, layer.size).await.unwrap());
     bytes.truncate(1_000_000);
     fs::write(&path, &bytes).unwrap();
@@ -144,7 +166,7 @@ async fn an_account_that_can_only_pull_is_told_what_it_may_not() {
     credentials.password.clone_from(&account.password);
     let registry = Registry::new(settings).unwrap();
     let report = sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
-    assert_eq!(report.failed.len(), 4);
+    assert_eq!(report.failed.len(), 3);
     for (name, error) in &report.failed {
         assert!(matches!(**error, RegistryError::Denied { .. }), "{name}: {error}");
         assert!(error.to_string().contains("denies to push"), "{error}");
@@ -169,7 +191,7 @@ async fn a_denied_push_does_not_count_a_whole_artifact_as_uploaded() {
     let registry = Registry::new(settings).unwrap();
     let report = sync(plan(&folder), &registry, 4, Arc::new(Silent)).await.unwrap();
     let counts = (report.artifacts, report.unchanged, report.uploaded, report.uploaded_bytes);
-    assert_eq!((counts, report.failed.len()), ((4, 1, 0, 0), 3), "{report:?}");
+    assert_eq!((counts, report.failed.len()), ((3, 1, 0, 0), 2), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

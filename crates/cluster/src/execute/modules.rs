@@ -7,10 +7,12 @@ use crate::observe::typed;
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
 use api::StalledReason;
+use api::component_version::order;
 use api::conditions::{ConditionType, find};
 use api::names::{MODULE_INFO_FINALIZER, RUNNING};
 use api::objects::{ModuleInfo, ModulePhase, object_ref};
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 
 /// A ModuleInfo gets our finalizer before anything of it is there.
 pub(super) async fn hold<A: ApiServer, R: Renderer, C: Contents>(
@@ -47,7 +49,9 @@ pub(super) async fn move_to<A: ApiServer, R: Renderer, C: Contents>(
     version: &str,
 ) -> Result<(), Stop> {
     let Some(info) = read(executor, name).await? else { return Ok(()) };
-    if info.spec.version != version {
+    // Where somebody asked for a higher one meanwhile, that is followed.
+    let is_further = order(&info.spec.version, version) == Some(Ordering::Greater);
+    if info.spec.version != version && !is_further {
         change(executor, &info, json!({ "spec": { "version": version } })).await?;
         return Err(Stop::Waiting(format!("ModuleInfo {name} is asked to move to {version}")));
     }
@@ -55,6 +59,7 @@ pub(super) async fn move_to<A: ApiServer, R: Renderer, C: Contents>(
     if status.observed_generation != info.metadata.generation {
         return Err(Stop::Waiting(format!("ModuleInfo {name} is about to move to {version}")));
     }
+    let version = info.spec.version.as_str();
     if status.phase == RUNNING && status.version == version {
         return Ok(());
     }

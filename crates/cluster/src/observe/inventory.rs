@@ -156,14 +156,9 @@ pub(super) async fn module_configs<A: ApiServer>(server: &A) -> Observed<Vec<Mod
                 (false, why) if why.is_empty() => Some("it was not looked at yet".to_owned()),
                 (false, why) => Some(why),
             };
-            ModuleConfigFacts {
-                not_ready,
-                module: labels.get(MODULE_NAME_LABEL).cloned().unwrap_or_default(),
-                version: config.spec.version,
-                lifecycle: labels.get(LIFECYCLE_LABEL).and_then(|l| lifecycle(l)),
-                target_cluster_versions: config.spec.target_cluster_versions,
-                risk: config.spec.upgrade_risk_level,
-            }
+            let lifecycle = labels.get(LIFECYCLE_LABEL).and_then(|l| lifecycle(l));
+            let module = labels.get(MODULE_NAME_LABEL).cloned().unwrap_or_default();
+            ModuleConfigFacts { not_ready, ..ModuleConfigFacts::of(module, lifecycle, config.spec) }
         });
         facts.collect()
     }))

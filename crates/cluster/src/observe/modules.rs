@@ -1,6 +1,6 @@
 //! Reads what a round about the plugins of a cluster needs, and the catalogue.
 
-use super::{inventory, observed, parse, typed, typed_list};
+use super::{inventory, observed, parse, typed};
 use crate::call::CallError;
 use crate::server::{ApiServer, ListQuery};
 use api::names::{
@@ -9,9 +9,9 @@ use api::names::{
 };
 use api::objects::{self as o, BlockingResource};
 use jiff::Timestamp;
-use kube::Resource as _;
 use planner::modules::{Catalogued, ConfigFacts, InfoFacts, LifecycleFact, World};
 use planner::snapshot::Observed;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub async fn world<A: ApiServer>(
     now: Timestamp,
 ) -> Result<Option<World>, CallError> {
     let label = format!("{CLUSTER_NAME_LABEL}={cluster}");
-    let infos = match typed_list::<o::ModuleInfo, _>(home, Some(&label)).await {
+    let infos = match readable::<o::ModuleInfo, _>(home, Some(&label)).await {
         Ok(infos) => infos,
         Err(CallError::KindAbsent(_)) => return Ok(None),
         Err(error) => return Err(error),
@@ -80,18 +80,29 @@ fn info(info: o::ModuleInfo) -> InfoFacts {
     }
 }
 
-/// The published versions of every plugin; one that is malformed is left out and said so.
-async fn configs<A: ApiServer>(home: &A) -> Result<Vec<ConfigFacts>, CallError> {
-    let query = ListQuery::all(&o::ModuleConfig::api_version(&()), &o::ModuleConfig::kind(&()));
+/// The objects of a kind; one that is malformed is left out and said so, for it must not hold up
+/// the others.
+async fn readable<K, A>(home: &A, labels: Option<&str>) -> Result<Vec<K>, CallError>
+where
+    K: kube::Resource<DynamicType = ()> + DeserializeOwned,
+    A: ApiServer,
+{
+    let mut query = ListQuery::all(&K::api_version(&()), &K::kind(&()));
+    query.labels = labels.map(str::to_owned);
     let all = home.list(&query).await?;
-    let read = |value: Value| match parse::<o::ModuleConfig>(value) {
-        Ok(found) => Some(config(found)),
+    let read = |value: Value| match parse::<K>(value) {
+        Ok(found) => Some(found),
         Err(error) => {
-            tracing::warn!(%error, "a ModuleConfig is malformed");
+            tracing::warn!(%error, kind = %K::kind(&()), "an object is malformed");
             None
         }
     };
     Ok(all.into_iter().filter_map(read).collect())
+}
+
+/// The published versions of every plugin.
+async fn configs<A: ApiServer>(home: &A) -> Result<Vec<ConfigFacts>, CallError> {
+    Ok(readable(home, None).await?.into_iter().map(config).collect())
 }
 
 fn config(found: o::ModuleConfig) -> ConfigFacts {
@@ -118,9 +129,8 @@ async fn standing<A: ApiServer>(
 ) -> BTreeMap<String, Observed<Vec<String>>> {
     let mut found = BTreeMap::new();
     for info in world.infos.iter().filter(|info| info.deleting) {
-        let at = [&info.status.version, &info.spec.version];
-        let version = at.into_iter().find(|v| !v.is_empty()).map_or("", String::as_str);
-        let Some(config) = world.config(&info.module, version) else { continue };
+        // Without it, the plugin stays.
+        let Some(config) = world.installed_config(info) else { continue };
         let mut names = Ok(Vec::new());
         for blocking in &config.spec.resources_block_remove {
             match (objects(server, blocking).await, &mut names) {
@@ -174,13 +184,12 @@ pub struct Catalogue {
 /// # Errors
 /// When it cannot be read.
 pub async fn catalogue<A: ApiServer>(home: &A) -> Result<Catalogue, CallError> {
-    let plugins = match typed_list::<o::ModulePlugin, _>(home, None).await {
+    let plugins = match readable::<o::ModulePlugin, _>(home, None).await {
         Ok(plugins) => plugins,
         Err(CallError::KindAbsent(_)) => return Ok(Catalogue::default()),
         Err(error) => return Err(error),
     };
-    let (configs, infos) =
-        futures::join!(configs(home), typed_list::<o::ModuleInfo, _>(home, None));
+    let (configs, infos) = futures::join!(configs(home), readable::<o::ModuleInfo, _>(home, None));
     let of = |found: o::ModuleInfo| {
         let labels = found.metadata.labels.as_ref();
         let cluster = labels.and_then(|l| l.get(CLUSTER_NAME_LABEL).cloned()).unwrap_or_default();

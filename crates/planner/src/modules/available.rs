@@ -1,8 +1,10 @@
 //! To which versions a plugin may be upgraded.
 
 use super::blocks;
+use super::path::detour;
 use super::world::{ConfigFacts, InfoFacts, World, is_for};
-use api::component_version::{order, parse};
+use api::Lifecycle;
+use api::component_version::order;
 use api::objects::AvailableVersion;
 use std::cmp::Ordering;
 
@@ -12,18 +14,18 @@ pub(super) fn versions(world: &World, info: &InfoFacts) -> Vec<AvailableVersion>
     if at.is_empty() {
         return Vec::new();
     }
-    let is_above =
-        |c: &&ConfigFacts, than: &str| order(&c.spec.version, than) == Some(Ordering::Greater);
-    let above: Vec<&ConfigFacts> =
-        world.versions_of(&info.module).filter(|c| is_above(c, at)).collect();
-    let musts = above.iter().filter(|config| config.spec.must_upgrade);
-    let first_must = musts.min_by(|a, b| by_version(a, b)).map(|c| &c.spec.version);
+    if world.installed_config(info).is_some_and(|c| c.lifecycle.0 == Lifecycle::Core) {
+        // It moves with its cluster and in no other way.
+        return Vec::new();
+    }
+    let all = || world.versions_of(&info.module).map(ConfigFacts::published);
     let platform = world.status.current.as_ref().map_or("", |current| current.version.as_str());
-    let mut found: Vec<&ConfigFacts> = above
-        .into_iter()
+    let mut found: Vec<&ConfigFacts> = world
+        .versions_of(&info.module)
+        .filter(|c| order(&c.spec.version, at) == Some(Ordering::Greater))
         .filter(|c| c.ready && is_for(&c.spec.target_cluster_versions, platform))
-        .filter(|c| blocks::affinity(world, c).is_none() && is_from(c, at))
-        .filter(|c| first_must.is_none_or(|must| !is_above(c, must)))
+        .filter(|c| blocks::affinity(world, c).is_none())
+        .filter(|c| detour(all(), at, c.published()).is_none())
         .collect();
     found.sort_by(|a, b| by_version(b, a));
     found.into_iter().map(shown).collect()
@@ -31,14 +33,6 @@ pub(super) fn versions(world: &World, info: &InfoFacts) -> Vec<AvailableVersion>
 
 fn by_version(a: &ConfigFacts, b: &ConfigFacts) -> Ordering {
     order(&a.spec.version, &b.spec.version).unwrap_or(Ordering::Equal)
-}
-
-/// Whether a version may be upgraded to from the installed one.
-fn is_from(config: &ConfigFacts, installed: &str) -> bool {
-    let range = &config.spec.supported_upgrade_versions;
-    let contains =
-        |range: api::VersionRange| parse(installed).is_some_and(|at| range.contains(&at));
-    range.is_empty() || range.parse().is_ok_and(contains)
 }
 
 fn shown(config: &ConfigFacts) -> AvailableVersion {

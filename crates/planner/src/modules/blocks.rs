@@ -1,9 +1,10 @@
 //! Why what a ModuleInfo asks for is not begun: one rule each, each with what to do.
 
 use super::dependencies;
+use super::path::{Detour, detour};
 use super::world::{ConfigFacts, InfoFacts, World, is_for};
 use api::Lifecycle;
-use api::component_version::{order, parse};
+use api::component_version::order;
 use api::names::ACCEPTED_RISK_ANNOTATION;
 use api::remedy::message;
 use std::cmp::Ordering;
@@ -32,22 +33,38 @@ pub(super) fn config<'a>(world: &'a World, info: &InfoFacts) -> Result<&'a Confi
     Err(message(&cause, "push its package: violet push PACKAGE.tgz"))
 }
 
+/// Why something is not begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) text: String,
+    /// The upgrade of the cluster that is under way takes it away: nobody has to act.
+    pub(super) passes: bool,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, passes: false }
+    }
+}
+
 /// Why a version is not installed, or not upgraded to; none where it may be.
-pub(super) fn all(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<String> {
-    let mut found = Vec::new();
-    found.extend(duplicate(world, info));
-    found.extend(never_lower(world, info));
-    found.extend(not_ready(config));
-    found.extend(core_alone(world, info, config));
-    found.extend(other_platform(world, info, config));
-    found.extend(affinity(world, config));
-    found.extend(other_plugins(world, info, config));
+pub(super) fn all(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<Reason> {
+    let firm = [
+        duplicate(world, info),
+        never_lower(world, info),
+        not_ready(config),
+        core_alone(world, info, config),
+        other_platform(world, info, config),
+        affinity(world, config),
+        other_plugins(world, info, config),
+        foreign_release(world, info, config),
+    ];
+    let mut found: Vec<Reason> = firm.into_iter().flatten().map(Reason::from).collect();
     found.extend(dependencies::unmet(world, info, config));
-    found.extend(foreign_release(world, info, config));
     if info.is_upgrade() {
-        found.extend(upgrade_path(world, info, config));
-        found.extend(upgrade_before(world, config));
-        found.extend(risk(info, config));
+        found.extend(upgrade_path(world, info, config).map(Reason::from));
+        found.extend(upgrade_before(world, info, config));
+        found.extend(risk(info, config).map(Reason::from));
     }
     found
 }
@@ -59,7 +76,7 @@ fn duplicate(world: &World, info: &InfoFacts) -> Option<String> {
 }
 
 /// Neither what is installed nor what was begun ever moves to a lower version.
-fn never_lower(world: &World, info: &InfoFacts) -> Option<String> {
+pub(super) fn never_lower(world: &World, info: &InfoFacts) -> Option<String> {
     let parts = world.parts_of(info);
     let at = parts.flat_map(|(_, facts)| [&facts.status.version, &facts.spec.version]);
     let at = at.chain([&info.status.version]).filter(|version| !version.is_empty());
@@ -67,7 +84,7 @@ fn never_lower(world: &World, info: &InfoFacts) -> Option<String> {
     let above = at
         .into_iter()
         .find(|at| !matches!(order(version, at), Some(Ordering::Greater | Ordering::Equal)))?;
-    let remedy = ask_for(info, above);
+    let remedy = ask_for(&info.name, above);
     Some(message(&format!("{version} is lower than {above}, which is installed"), &remedy))
 }
 
@@ -95,9 +112,9 @@ fn core_alone(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<S
 }
 
 /// The command that asks for a version of an installed plugin.
-fn ask_for(info: &InfoFacts, version: &str) -> String {
+fn ask_for(info: &str, version: &str) -> String {
     let patch = format!("{{\"spec\":{{\"version\":\"{version}\"}}}}");
-    format!("kubectl patch moduleinfo {} --type merge -p '{patch}'", info.name)
+    format!("kubectl patch moduleinfo {info} --type merge -p '{patch}'")
 }
 
 pub(super) fn upgrade_of(cluster: &str) -> String {
@@ -140,17 +157,37 @@ fn other_plugins(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Optio
         let affinity = config.spec.affinity.as_ref();
         affinity.is_some_and(|a| a.plugin_anti_affinity.contains(module))
     };
-    let others = world.infos.iter().filter(|other| other.module != info.module && other.held);
+    let others = before(world, info).filter(|other| other.module != info.module);
     let met = others.into_iter().find(|other| {
-        let theirs = world.config(&other.module, &other.status.version);
+        let theirs = world.installed_config(other);
         refuses(config, &other.module) || theirs.is_some_and(|c| refuses(c, &info.module))
     })?;
     let cause = format!("{} and {} must not be on one cluster", info.module, met.module);
     Some(message(&cause, &format!("remove one of them: kubectl delete moduleinfo {}", met.name)))
 }
 
-/// An AppRelease of that name is part of something else.
+/// What has its place on the cluster already: what is there, and what was asked for earlier.
+fn before<'a>(world: &'a World, info: &'a InfoFacts) -> impl Iterator<Item = &'a InfoFacts> {
+    let others = world.infos.iter().filter(|other| other.name != info.name);
+    others.filter(|other| {
+        other.held || !info.held && (other.created, &other.name) < (info.created, &info.name)
+    })
+}
+
+/// An AppRelease of that name is part of something else, or is about to be.
 fn foreign_release(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
+    let claimed = before(world, info).find_map(|other| {
+        let theirs = world.installed_config(other)?.spec.app_releases.iter();
+        let names: Vec<&String> = theirs.map(|release| &release.name).collect();
+        let own = config.spec.app_releases.iter().map(|release| &release.name);
+        own.into_iter().find(|name| names.contains(name)).map(|name| (name, other))
+    });
+    if let Some((name, other)) = claimed.filter(|(_, other)| other.module != info.module) {
+        let cause =
+            format!("the AppRelease {name} of this plugin would be one of {}", other.module);
+        let remedy = format!("remove one of them: kubectl delete moduleinfo {}", other.name);
+        return Some(message(&cause, &remedy));
+    }
     let installed = world.app_releases.value()?;
     let releases = config.spec.app_releases.iter();
     let (name, owner) = releases.into_iter().find_map(|release| {
@@ -164,39 +201,52 @@ fn foreign_release(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Opt
         "" => "the platform itself".to_owned(),
         other => format!("ModuleInfo {other}"),
     };
-    Some(format!("the AppRelease {name} of this plugin would be one of {owner}"))
+    let cause = format!("the AppRelease {name} of this plugin would be one of {owner}");
+    let remedy =
+        format!("look on cluster {}: kubectl get apprelease {name} -A -o yaml", world.cluster);
+    Some(message(&cause, &remedy))
 }
 
 fn upgrade_path(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
-    let (from, to) = (&info.status.version, &config.spec.version);
-    let range = &config.spec.supported_upgrade_versions;
-    let is_supported = range.is_empty()
-        || range
-            .parse::<api::VersionRange>()
-            .is_ok_and(|range| parse(from).is_some_and(|from| range.contains(&from)));
-    if !is_supported {
-        return Some(format!("{to} is upgraded to from {range}, and {from} is installed"));
-    }
-    let must = world.versions_of(&info.module).find(|between| {
-        between.spec.must_upgrade
-            && order(&between.spec.version, from) == Some(Ordering::Greater)
-            && order(&between.spec.version, to) == Some(Ordering::Less)
-    })?;
-    let version = &must.spec.version;
-    let remedy = ask_for(info, version);
-    Some(message(&format!("no upgrade to {to} may leave out {version}"), &remedy))
+    let all = world.versions_of(&info.module).map(ConfigFacts::published);
+    let detour = detour(all, &info.status.version, config.published())?;
+    let (cause, remedy) =
+        detour_words(detour, &info.name, &info.status.version, &config.spec.version);
+    Some(message(&cause, &remedy))
 }
 
-fn upgrade_before(world: &World, config: &ConfigFacts) -> Option<String> {
-    let before = config.spec.upgrade_before.iter();
-    let waits = before.into_iter().find_map(|other| {
-        let info = world.info_of(&other.module_name)?;
-        let newest = info.status.available_versions.first()?;
-        Some((info, &newest.version))
-    });
-    let (info, version) = waits?;
-    let remedy = ask_for(info, version);
-    Some(message(&format!("{} is upgraded before it", info.module), &remedy))
+/// Why the way to a version is not open, and what to do.
+pub(crate) fn detour_words(
+    detour: Detour<'_>,
+    info: &str,
+    installed: &str,
+    to: &str,
+) -> (String, String) {
+    match detour {
+        Detour::From(range) => (
+            format!("{to} is upgraded to from {range}, and {installed} is installed"),
+            format!(
+                "upgrade it to such a version first; which there are: kubectl get moduleinfo {info} -o jsonpath='{{.status.availableVersions}}'"
+            ),
+        ),
+        Detour::Must(version) => {
+            (format!("no upgrade to {to} may leave out {version}"), ask_for(info, version))
+        }
+    }
+}
+
+fn upgrade_before(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<Reason> {
+    let others = config.spec.upgrade_before.iter();
+    let mut others = others.filter_map(|other| world.info_of(&other.module_name));
+    let passes = |text| Reason { text, passes: true };
+    others.find_map(|other| {
+        let cause = format!("{} is upgraded before it", other.module);
+        if world.is_moved_by_upgrade(info) && world.moved_to(other).is_some() {
+            return Some(passes(cause));
+        }
+        let newest = other.status.available_versions.first()?;
+        Some(Reason::from(message(&cause, &ask_for(&other.name, &newest.version))))
+    })
 }
 
 /// What puts something at risk is shown and has to be accepted.

@@ -23,6 +23,19 @@ pub(super) fn components(
     if !problems.is_empty() {
         return Err(problems);
     }
+    let charts = || config.spec.app_releases.iter().flat_map(|release| &release.chart_versions);
+    let is_chart = |name: &&String| charts().any(|chart| chart.name == **name);
+    let odd = info.spec.values_override.keys().filter(|name| !is_chart(name));
+    let odd: Vec<String> = odd
+        .map(|name| {
+            let charts: Vec<&String> = charts().map(|chart| &chart.name).collect();
+            let (name, charts) = (api::text::line(name, 128), api::text::names(&charts));
+            format!("spec.valuesOverride names {name}, which is none of its charts: {charts}")
+        })
+        .collect();
+    if !odd.is_empty() {
+        return Err(odd);
+    }
     let registry = world.registry.value().map_or("", String::as_str);
     let of = |release| component(registry, info, config, &settings, release);
     config.spec.app_releases.iter().map(of).collect::<Result<_, _>>().map_err(|why| vec![why])

@@ -1,47 +1,50 @@
 //! What plugins of one cluster need of each other.
 
+use super::blocks::Reason;
 use super::world::{ConfigFacts, InfoFacts, World};
 use api::VersionRange;
 use api::component_version::parse;
 use api::names::RUNNING;
 use api::objects::Dependency;
 use api::remedy::message;
+use std::collections::BTreeSet;
 
 /// Most plugins that are followed from one to the next.
 const DEPTH_LIMIT: usize = 64;
 
 /// What a plugin needs and the cluster does not have, and what of the cluster needs another version
 /// of it.
-pub(super) fn unmet(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<String> {
+pub(super) fn unmet(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<Reason> {
     if let Some(cycle) = cycle(world, config) {
         let cause = format!("its dependencies form a cycle: {}", cycle.join(" -> "));
-        return vec![message(&cause, "ask the publisher of these plugins for other packages")];
+        let remedy = "ask the publisher of these plugins for other packages";
+        return vec![Reason::from(message(&cause, remedy))];
     }
     let needs = config.spec.dependencies.iter();
-    let mut found: Vec<String> =
-        needs.filter_map(|needed| missing(world, config, needed)).collect();
-    found.extend(dependents(world, info).filter_map(|(other, theirs)| {
+    let mut found: Vec<Reason> =
+        needs.filter_map(|needed| missing(world, info, config, needed)).collect();
+    let moves_together = world.is_moved_by_upgrade(info);
+    found.extend(dependents(world, info, moves_together).filter_map(|(other, theirs)| {
         let needs = needs_of(theirs, &info.module)?;
         (!matches(needs, &config.spec.version)).then(|| {
             let cause = format!("{} {} {}", other.module, theirs.spec.version, needed(needs));
-            message(&cause, &format!("upgrade or remove {} first", other.module))
+            Reason::from(message(&cause, &format!("upgrade or remove {} first", other.module)))
         })
     }));
     found
 }
 
-/// The plugins of the cluster that need this one, with their installed version.
+/// The plugins of the cluster that need this one, with their installed version; where all of them
+/// move with the cluster, with the version to which they do.
 pub(super) fn dependents<'a>(
     world: &'a World,
     info: &'a InfoFacts,
+    moves_together: bool,
 ) -> impl Iterator<Item = (&'a InfoFacts, &'a ConfigFacts)> {
     let others = world.infos.iter().filter(|other| other.name != info.name && other.held);
-    others.filter_map(|other| {
-        let version = match other.status.version.as_str() {
-            "" => &other.spec.version,
-            installed => installed,
-        };
-        let config = world.config(&other.module, version)?;
+    others.filter_map(move |other| {
+        let target = world.moved_to(other).filter(|_| moves_together);
+        let config = world.config(&other.module, target.unwrap_or(other.installed_version()))?;
         needs_of(config, &info.module).map(|_| (other, config))
     })
 }
@@ -50,7 +53,12 @@ fn needs_of<'a>(config: &'a ConfigFacts, module: &str) -> Option<&'a Dependency>
     config.spec.dependencies.iter().find(|needed| needed.module_name == module)
 }
 
-fn missing(world: &World, config: &ConfigFacts, wanted: &Dependency) -> Option<String> {
+fn missing(
+    world: &World,
+    info: &InfoFacts,
+    config: &ConfigFacts,
+    wanted: &Dependency,
+) -> Option<Reason> {
     let name = &wanted.module_name;
     let found = world.info_of(name).filter(|info| !info.deleting);
     let state = match found {
@@ -69,16 +77,24 @@ fn missing(world: &World, config: &ConfigFacts, wanted: &Dependency) -> Option<S
         Some(info) => format!("look: kubectl get moduleinfo {} -o yaml", info.name),
         None => format!("install {name} on {} first", world.cluster),
     };
-    Some(message(&cause, &remedy))
+    let comes = found.is_some_and(|other| {
+        world.is_moved_by_upgrade(info)
+            && world.moved_to(other).is_some_and(|target| matches(wanted, target))
+    });
+    match comes {
+        true => Some(Reason { text: cause, passes: true }),
+        false => Some(Reason::from(message(&cause, &remedy))),
+    }
 }
 
-fn needed(wanted: &Dependency) -> String {
+/// What a plugin needs, in words.
+pub(crate) fn needed(wanted: &Dependency) -> String {
     let ranges = wanted.versions_match.join(" or ");
     format!("needs {} {ranges}", wanted.module_name).trim_end().to_owned()
 }
 
 /// Whether one of the ranges holds; what is no range holds for nothing.
-fn matches(wanted: &Dependency, version: &str) -> bool {
+pub(crate) fn matches(wanted: &Dependency, version: &str) -> bool {
     let Some(version) = parse(version) else { return wanted.versions_match.is_empty() };
     let holds = |range: &String| range.parse::<VersionRange>().is_ok_and(|r| r.contains(&version));
     wanted.versions_match.is_empty() || wanted.versions_match.iter().any(holds)
@@ -87,21 +103,24 @@ fn matches(wanted: &Dependency, version: &str) -> bool {
 /// The plugins by which one needs itself; None: it does not.
 fn cycle(world: &World, config: &ConfigFacts) -> Option<Vec<String>> {
     let mut path = vec![config.module.clone()];
-    closes(world, config, &mut path).then_some(path)
+    closes(world, config, &mut path, &mut BTreeSet::new()).then_some(path)
 }
 
-fn closes(world: &World, config: &ConfigFacts, path: &mut Vec<String>) -> bool {
-    if path.len() > DEPTH_LIMIT {
-        return false;
-    }
+/// What was followed once leads nowhere a second time.
+fn closes(
+    world: &World,
+    config: &ConfigFacts,
+    path: &mut Vec<String>,
+    seen: &mut BTreeSet<String>,
+) -> bool {
     for needed in &config.spec.dependencies {
         let module = &needed.module_name;
         let is_first = path.first() == Some(module);
-        if !is_first && path.contains(module) {
+        if !is_first && (path.len() > DEPTH_LIMIT || !seen.insert(module.clone())) {
             continue;
         }
         path.push(module.clone());
-        if is_first || next(world, module).is_some_and(|config| closes(world, config, path)) {
+        if is_first || next(world, module).is_some_and(|config| closes(world, config, path, seen)) {
             return true;
         }
         path.pop();

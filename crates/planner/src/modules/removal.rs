@@ -36,11 +36,20 @@ pub(super) fn let_go(info: &InfoFacts) -> ModulePlan {
 /// Why it must stay.
 fn refusals(world: &World, info: &InfoFacts) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
-    if let Some(config) = installed(world, info) {
-        found.extend(core(world, info, config));
-        found.extend(not_deleteable(info, config));
+    match world.installed_config(info) {
+        Some(config) => {
+            found.extend(core(world, info, config));
+            found.extend(not_deleteable(info, config));
+        }
+        // Whether it may go is said there and nowhere else.
+        None => found.push(message(
+            &format!("the catalogue no longer has {} {}", info.module, info.installed_version()),
+            "push its package again: violet push PACKAGE.tgz",
+        )),
     }
-    for (other, _) in dependencies::dependents(world, info).filter(|(other, _)| !other.deleting) {
+    for (other, _) in
+        dependencies::dependents(world, info, false).filter(|(other, _)| !other.deleting)
+    {
         let cause = format!("{} needs {}", other.module, info.module);
         found.push(message(&cause, &format!("kubectl delete moduleinfo {}", other.name)));
     }
@@ -52,12 +61,6 @@ fn refusals(world: &World, info: &InfoFacts) -> Result<Vec<String>, String> {
         found.push(message(&cause, &format!("on cluster {}: delete them first", world.cluster)));
     }
     Ok(found)
-}
-
-fn installed<'a>(world: &'a World, info: &InfoFacts) -> Option<&'a ConfigFacts> {
-    let at = [&info.status.version, &info.status.transit_version, &info.spec.version];
-    let version = at.into_iter().find(|version| !version.is_empty())?;
-    world.config(&info.module, version)
 }
 
 fn core(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
@@ -73,6 +76,7 @@ fn not_deleteable(info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
             "" => String::new(),
             why => format!(": {why}"),
         };
-        format!("{} cannot be removed{why}", info.module)
+        let cause = format!("{} cannot be removed{why}", info.module);
+        message(&cause, "its publisher decides that: ask for another package of it")
     })
 }

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 pub fn due(world: &World, plans: &[ModulePlan]) -> Option<Timestamp> {
     let interval_s = |plan: &ModulePlan| match &plan.situation {
         Situation::Begin => Some(0),
-        Situation::Moving | Situation::Removing => Some(RUNNING_INTERVAL_S),
+        Situation::Moving | Situation::Removing | Situation::Waits(_) => Some(RUNNING_INTERVAL_S),
         Situation::Unknown(_) => Some(UNKNOWN_INTERVAL_S),
         // Objects for whose sake it must stay are not watched.
         Situation::RemovalPrevented(_) => Some(PREFLIGHT_INTERVAL_S),
@@ -59,7 +59,12 @@ pub fn status(
         Situation::Blocked(reasons) | Situation::RemovalPrevented(reasons) => {
             reasons.iter().map(|reason| api::text::message(reason)).collect()
         }
-        _ => Vec::new(),
+        Situation::Unknown(_)
+        | Situation::Waits(_)
+        | Situation::Begin
+        | Situation::Moving
+        | Situation::Settled(_)
+        | Situation::Removing => Vec::new(),
     };
     next.remove_is_prevented = matches!(plan.situation, Situation::RemovalPrevented(_));
     if !plan.wanted.is_empty() {
@@ -86,15 +91,9 @@ fn said(
     match &plan.situation {
         Situation::Unknown(error) => Said::new(before, Unknown, R::Retrying, error),
         Situation::Blocked(reasons) => {
-            let message = reasons.first().map_or("", String::as_str);
-            match (is_installed, before) {
-                (false, _) => Said::new(ModulePhase::Pending, False, R::Blocked, message),
-                (true, ModulePhase::Running) => {
-                    Said::new(ModulePhase::Running, True, R::Blocked, message)
-                }
-                (true, before) => Said::new(before, False, R::Blocked, message),
-            }
+            held(is_installed, before, reasons.first().map_or("", String::as_str))
         }
+        Situation::Waits(why) => held(is_installed, before, why),
         Situation::Begin => {
             next.transit_version.clone_from(&info.spec.version);
             next.transit_timestamp = Some(api_time(world.now));
@@ -117,6 +116,15 @@ fn said(
             let message = waits.unwrap_or_default();
             Said::new(ModulePhase::Deleting, False, R::Deleting, &message)
         }
+    }
+}
+
+/// What is asked for is not begun: what is installed stays as it is.
+fn held(is_installed: bool, before: ModulePhase, message: &str) -> Said {
+    match (is_installed, before) {
+        (false, _) => Said::new(ModulePhase::Pending, False, R::Blocked, message),
+        (true, ModulePhase::Running) => Said::new(ModulePhase::Running, True, R::Blocked, message),
+        (true, before) => Said::new(before, False, R::Blocked, message),
     }
 }
 

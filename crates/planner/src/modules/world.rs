@@ -1,5 +1,6 @@
 //! What was seen of the plugins of one cluster in one round.
 
+use super::path::Published;
 use crate::snapshot::{AppReleaseFacts, Observed, ResourcePatchFacts};
 use api::Lifecycle;
 use api::objects::{
@@ -125,14 +126,26 @@ impl World {
         all.filter(move |(_, facts)| facts.spec.module_info == info.name)
     }
 
-    /// Whether the upgrade of the cluster that is under way moves this plugin to the version that
-    /// it asks for.
+    /// The version to which the upgrade of the cluster that is under way moves this plugin; None:
+    /// it does not, or it has.
+    #[must_use]
+    pub fn moved_to(&self, info: &InfoFacts) -> Option<&str> {
+        let stages = self.status.stages.iter().filter(|s| s.phase != Phase::Finished);
+        let mut operations = stages.flat_map(|s| &s.operations);
+        let own = operations.find(|operation| operation.module_info == info.name)?;
+        Some(own.target_version.as_str()).filter(|target| *target != info.status.version)
+    }
+
+    /// Whether it is that upgrade that asks for the version of this plugin.
     #[must_use]
     pub fn is_moved_by_upgrade(&self, info: &InfoFacts) -> bool {
-        let stages = self.status.stages.iter().filter(|s| s.phase != Phase::Finished);
-        stages.flat_map(|s| &s.operations).any(|operation| {
-            operation.module_info == info.name && operation.target_version == info.spec.version
-        })
+        self.moved_to(info) == Some(info.spec.version.as_str())
+    }
+
+    /// The published version of what is installed, or of what was begun.
+    #[must_use]
+    pub fn installed_config(&self, info: &InfoFacts) -> Option<&ConfigFacts> {
+        self.config(&info.module, info.installed_version())
     }
 
     /// The versions of the platform for which a plugin must be meant: that of the cluster, and the
@@ -150,6 +163,24 @@ impl InfoFacts {
     #[must_use]
     pub fn is_upgrade(&self) -> bool {
         !self.status.version.is_empty() && self.status.version != self.spec.version
+    }
+
+    /// The version that is installed, else the one that was begun, else the one that is asked for.
+    #[must_use]
+    pub fn installed_version(&self) -> &str {
+        let all = [&self.status.version, &self.status.transit_version, &self.spec.version];
+        all.into_iter().find(|version| !version.is_empty()).map_or("", String::as_str)
+    }
+}
+
+impl ConfigFacts {
+    /// What it says of the way to it.
+    pub(super) fn published(&self) -> Published<'_> {
+        Published {
+            version: &self.spec.version,
+            from: &self.spec.supported_upgrade_versions,
+            must: self.spec.must_upgrade,
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 //! Running and, for Aligned and Core ones (label `cpaas.io/lifecycle-type`), there is a
 //! ModuleConfig of its module, not lower than what is installed, whose `targetClusterVersions` hold
 //! the target or its minor line. The one to which the upgrade moves it can be installed
-//! (`readyForDeploy`), and where it has an `upgradeRiskLevel`, that is accepted.
+//! (`readyForDeploy`), may be upgraded to from the installed one, and where it has an
+//! `upgradeRiskLevel`, that is accepted. Once all have moved, each has the plugins that it needs.
 
 use super::{Found, Inputs, Verdict};
+use crate::modules::detour_words;
 use crate::snapshot::ModuleInfoFacts;
 use crate::stages::plugins::{self, Move};
 use api::checks::CheckReason;
@@ -40,42 +42,58 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         return Ok(Verdict::passed());
     }
     let configs = inputs.snapshot.module_configs.or_empty(&no_configs)?;
-    Ok(packages(inputs, &plugins::moves(infos, configs, &inputs.target.version)))
+    let moves = plugins::moves(infos, configs, &inputs.target.version);
+    if let Some(verdict) = packages(inputs, &moves) {
+        return Ok(verdict);
+    }
+    let unmet = plugins::unmet(infos, configs, &moves);
+    Ok(unmet.into_iter().next().map_or_else(Verdict::passed, |(cause, remedy)| {
+        Verdict::failed(CheckReason::PluginCannotMove, cause, remedy)
+    }))
 }
 
 /// Whether the packages of what moves with the cluster are there.
-fn packages(inputs: &Inputs<'_>, moves: &[(&ModuleInfoFacts, Move<'_>)]) -> Verdict {
+fn packages(inputs: &Inputs<'_>, moves: &[(&ModuleInfoFacts, Move<'_>)]) -> Option<Verdict> {
     let missing: Vec<String> = moves
         .iter()
         .filter(|(_, to)| *to == Move::Missing)
         .map(|(info, _)| info.module.clone())
         .collect();
     if !missing.is_empty() {
-        return Verdict::failed(
+        return Some(Verdict::failed(
             CheckReason::AlignedPackageMissing,
             format!("no package for {} of: {}", inputs.target.version, api::text::names(&missing)),
-            "push their packages for the target first: violet push <package>.tgz --target-catalog-source platform",
-        );
+            "push their packages for the target first: violet push PACKAGE.tgz",
+        ));
     }
     for (info, to) in moves {
-        let Move::To(config) = to else { continue };
+        let config = match to {
+            Move::To(config) => config,
+            Move::NoWay(config, detour) => {
+                let (cause, remedy) =
+                    detour_words(*detour, &info.name, &info.version, &config.version);
+                let cause = format!("{}: {cause}", info.module);
+                return Some(Verdict::failed(CheckReason::PluginCannotMove, cause, remedy));
+            }
+            Move::Stays | Move::Missing => continue,
+        };
         if let Some(why) = &config.not_ready {
-            return Verdict::failed(
+            return Some(Verdict::failed(
                 CheckReason::AlignedPackageMissing,
                 format!("{} {} cannot be installed: {why}", config.module, config.version),
-                "push its package again: violet push <package>.tgz --target-catalog-source platform",
-            );
+                "push its package again: violet push PACKAGE.tgz",
+            ));
         }
         if !config.risk.is_empty() && info.accepted_risk != config.version {
-            return Verdict::failed(
+            return Some(Verdict::failed(
                 CheckReason::PluginRiskNotAccepted,
                 format!(
                     "{} moves to {} with the risk {}",
                     info.module, config.version, config.risk
                 ),
                 crate::modules::accept(&info.name, &config.version),
-            );
+            ));
         }
     }
-    Verdict::passed()
+    None
 }

@@ -1,7 +1,7 @@
 //! The plugins that an upgrade of their cluster moves: Aligned and Core ones, never an Agnostic
 //! one.
 
-use crate::modules::is_for;
+use crate::modules::{Detour, detour, is_for, matches, needed};
 use crate::snapshot::{ModuleConfigFacts, ModuleInfoFacts, Snapshot};
 use api::Version;
 use api::component_version::order;
@@ -18,6 +18,8 @@ pub enum Move<'a> {
     To(&'a ModuleConfigFacts),
     /// No published version is meant for the target.
     Missing,
+    /// One is, and the way to it is not open.
+    NoWay(&'a ModuleConfigFacts, Detour<'a>),
 }
 
 /// The plugins of the cluster that move with it, and where to.
@@ -32,17 +34,17 @@ pub fn moves<'a>(
     moved.map(|info| (info, of(info, configs, &target))).collect()
 }
 
-/// The lifecycle as the ModuleInfo says it, else as its published version does.
+/// The lifecycle as its published version says it, else as the ModuleInfo does.
 fn lifecycle(info: &ModuleInfoFacts, configs: &[ModuleConfigFacts]) -> Lifecycle {
     let published = configs.iter().find(|c| c.module == info.module && c.version == info.version);
-    let said = info.lifecycle.or_else(|| published.and_then(|config| config.lifecycle));
+    let said = published.and_then(|config| config.lifecycle).or(info.lifecycle);
     said.unwrap_or(Lifecycle::Agnostic)
 }
 
 fn of<'a>(info: &ModuleInfoFacts, configs: &'a [ModuleConfigFacts], target: &str) -> Move<'a> {
-    let of_module = configs.iter().filter(|c| c.module == info.module);
+    let of_module = || configs.iter().filter(|c| c.module == info.module);
     // One that names no version of the platform says nothing of this one.
-    let meant: Vec<&ModuleConfigFacts> = of_module
+    let meant: Vec<&ModuleConfigFacts> = of_module()
         .filter(|c| {
             !c.target_cluster_versions.is_empty() && is_for(&c.target_cluster_versions, target)
         })
@@ -53,11 +55,67 @@ fn of<'a>(info: &ModuleInfoFacts, configs: &'a [ModuleConfigFacts], target: &str
     let is_above = |config: &&&ModuleConfigFacts| {
         info.version.is_empty() || order(&config.version, &info.version) == Some(Ordering::Greater)
     };
-    let highest = meant
-        .iter()
-        .filter(is_above)
-        .max_by(|a, b| order(&a.version, &b.version).unwrap_or(Ordering::Equal));
-    highest.map_or(Move::Missing, |config| Move::To(config))
+    let above: Vec<&ModuleConfigFacts> = meant.iter().filter(is_above).copied().collect();
+    let way = |config: &'a ModuleConfigFacts| {
+        let all = of_module().map(ModuleConfigFacts::published);
+        let installed = Some(&info.version).filter(|version| !version.is_empty())?;
+        detour(all, installed, config.published())
+    };
+    let by_version = |a: &&&'a ModuleConfigFacts, b: &&&'a ModuleConfigFacts| {
+        order(&a.version, &b.version).unwrap_or(Ordering::Equal)
+    };
+    let open = above.iter().filter(|config| way(config).is_none()).max_by(by_version);
+    match (open, above.iter().max_by(by_version)) {
+        (Some(config), _) => Move::To(config),
+        (None, Some(config)) => way(config).map_or(Move::Missing, |way| Move::NoWay(config, way)),
+        (None, None) => Move::Missing,
+    }
+}
+
+/// What the plugins that move, or that stay, need and do not have once all of them have moved, each
+/// with what to do.
+#[must_use]
+pub fn unmet(
+    infos: &[ModuleInfoFacts],
+    configs: &[ModuleConfigFacts],
+    moves: &[(&ModuleInfoFacts, Move<'_>)],
+) -> Vec<(String, String)> {
+    let after = |info: &ModuleInfoFacts| {
+        let to = moves.iter().find(|(moved, _)| moved.name == info.name).map(|(_, to)| *to);
+        match to {
+            Some(Move::To(config)) => config.version.clone(),
+            Some(Move::Stays | Move::Missing | Move::NoWay(..)) | None => info.version.clone(),
+        }
+    };
+    let is_moved = |info: &ModuleInfoFacts| after(info) != info.version;
+    let of = |info: &ModuleInfoFacts| {
+        let version = after(info);
+        configs.iter().find(|c| c.module == info.module && c.version == version)
+    };
+    let mut found = Vec::new();
+    for (info, config) in infos.iter().filter_map(|info| Some((info, of(info)?))) {
+        for wanted in &config.dependencies {
+            let other = infos.iter().find(|other| other.module == wanted.module_name);
+            let version = other.map(after).unwrap_or_default();
+            // What does not move and is not met today is no matter of this upgrade.
+            let concerns = is_moved(info) || other.is_some_and(is_moved);
+            if !concerns || other.is_some() && matches(wanted, &version) {
+                continue;
+            }
+            let state = match other {
+                None => "which is not installed".to_owned(),
+                Some(_) => format!("and it will be at {version}"),
+            };
+            let cause = format!("{} {} {}, {state}", config.module, config.version, needed(wanted));
+            let remedy = match other {
+                None => format!("install {} first", wanted.module_name),
+                Some(_) if is_moved(info) => format!("upgrade {} first", wanted.module_name),
+                Some(_) => format!("upgrade or remove {} first", config.module),
+            };
+            found.push((cause, remedy));
+        }
+    }
+    found
 }
 
 /// The operations of the plugins of the cluster; none while it is not known which there are.
@@ -73,17 +131,21 @@ pub(super) fn operations(snapshot: &Snapshot, target: &Version) -> Vec<Operation
             target_version: config.version.clone(),
             ..Operation::default()
         }),
-        Move::Stays | Move::Missing => None,
+        Move::Stays | Move::Missing | Move::NoWay(..) => None,
     };
     moves(infos, configs, target).into_iter().filter_map(operation).collect()
 }
 
-/// Whether a plugin is where the upgrade brings it, as its ModuleInfo says; one that was removed
-/// meanwhile is. What is not known is not.
+/// Whether a plugin is where the upgrade brings it, or was brought further meanwhile, as its
+/// ModuleInfo says; one that was removed meanwhile is. What is not known is not.
 pub(super) fn is_finished(snapshot: &Snapshot, operation: &Operation) -> bool {
     snapshot.module_infos.value().is_some_and(|infos| {
         infos.iter().find(|info| info.name == operation.module_info).is_none_or(|info| {
-            info.is_observed && info.phase == RUNNING && info.version == operation.target_version
+            let is_there = matches!(
+                order(&info.version, &operation.target_version),
+                Some(Ordering::Equal | Ordering::Greater)
+            );
+            info.is_observed && info.phase == RUNNING && is_there
         })
     })
 }

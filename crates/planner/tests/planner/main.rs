@@ -7,6 +7,7 @@ mod checks;
 mod in_hand;
 mod invariants;
 mod modules;
+mod modules_together;
 mod plugins;
 mod properties;
 mod recorded;

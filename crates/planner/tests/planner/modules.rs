@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const CLUSTER: &str = "workload-a";
 
-fn config(module: &str, version: &str, more: Value) -> ConfigFacts {
+pub(crate) fn config(module: &str, version: &str, more: Value) -> ConfigFacts {
     let mut spec = json!({
         "name": module,
         "version": version,
@@ -38,7 +38,7 @@ fn config(module: &str, version: &str, more: Value) -> ConfigFacts {
     }
 }
 
-fn info(module: &str, version: &str) -> InfoFacts {
+pub(crate) fn info(module: &str, version: &str) -> InfoFacts {
     let mut info = InfoFacts {
         name: api::names::module_info(CLUSTER, module),
         module: module.to_owned(),
@@ -50,7 +50,7 @@ fn info(module: &str, version: &str) -> InfoFacts {
 }
 
 /// A cluster at 4.2.1 with these plugins in the catalogue, and these asked for.
-fn world(configs: Vec<ConfigFacts>, infos: Vec<InfoFacts>) -> World {
+pub(crate) fn world(configs: Vec<ConfigFacts>, infos: Vec<InfoFacts>) -> World {
     let mut world = World {
         now: "2026-11-26T20:00:00Z".parse().unwrap(),
         cluster: CLUSTER.to_owned(),
@@ -66,16 +66,16 @@ fn world(configs: Vec<ConfigFacts>, infos: Vec<InfoFacts>) -> World {
     world
 }
 
-fn installed(world: &mut World) -> &mut BTreeMap<String, AppReleaseFacts> {
+pub(crate) fn installed(world: &mut World) -> &mut BTreeMap<String, AppReleaseFacts> {
     let Observed::Value(all) = &mut world.app_releases else { panic!() };
     all
 }
 
-fn find_info<'a>(world: &'a World, module: &str) -> &'a InfoFacts {
+pub(crate) fn find_info<'a>(world: &'a World, module: &str) -> &'a InfoFacts {
     world.infos.iter().find(|info| info.module == module).unwrap()
 }
 
-fn edit<'a>(world: &'a mut World, module: &str) -> &'a mut InfoFacts {
+pub(crate) fn edit<'a>(world: &'a mut World, module: &str) -> &'a mut InfoFacts {
     let info = world.infos.iter_mut().find(|info| info.module == module).unwrap();
     info.generation = info.generation.map(|g| g + 1);
     info
@@ -87,7 +87,7 @@ fn ready(status: &ModuleInfoStatus) -> String {
 }
 
 /// One round in which every step comes to its end as a cluster would bring it there.
-fn round(world: &mut World, end: impl Fn(&Step) -> StepResult) -> Vec<Step> {
+pub(crate) fn round(world: &mut World, end: impl Fn(&Step) -> StepResult) -> Vec<Step> {
     let plans = modules::plan(world);
     let before = world.clone();
     let mut gone = BTreeSet::new();
@@ -144,7 +144,7 @@ fn done(world: &mut World, step: &Step, gone: &mut BTreeSet<String>) {
 }
 
 /// Rounds until nothing more is to be done; the steps in their order.
-fn settle(world: &mut World) -> Vec<String> {
+pub(crate) fn settle(world: &mut World) -> Vec<String> {
     let mut said = Vec::new();
     for _ in 0..20 {
         let before = (world.infos.clone(), world.app_releases.clone());
@@ -164,7 +164,7 @@ fn settle(world: &mut World) -> Vec<String> {
 }
 
 /// The reasons for which the only ModuleInfo is not begun.
-fn blocked(world: &World) -> Vec<String> {
+pub(crate) fn blocked(world: &World) -> Vec<String> {
     let plans = modules::plan(world);
     assert!(plans[0].steps.is_empty());
     match &plans[0].situation {
@@ -205,7 +205,7 @@ fn a_plugin_is_installed_configured_upgraded_and_removed() {
     assert!(world.infos.is_empty() && installed(&mut world).is_empty());
 }
 
-fn running(configs: Vec<ConfigFacts>, module: &str, version: &str) -> World {
+pub(crate) fn running(configs: Vec<ConfigFacts>, module: &str, version: &str) -> World {
     let mut world = world(configs, vec![info(module, version)]);
     settle(&mut world);
     assert_eq!(find_info(&world, module).status.phase, "Running");
@@ -317,6 +317,9 @@ fn an_upgrade_that_was_begun_is_not_turned_back() {
     installed(&mut world).get_mut("pages").unwrap().spec.version = "1.2.0".into();
     edit(&mut world, "pages").spec.version = "1.1.0".into();
     assert!(blocked(&world)[0].starts_with("1.1.0 is lower than 1.2.0"));
+    // Nor to the version that was healthy last.
+    edit(&mut world, "pages").spec.version = "1.0.0".into();
+    assert!(blocked(&world)[0].starts_with("1.0.0 is lower than 1.2.0"));
 }
 
 #[test]
@@ -417,7 +420,7 @@ fn what_must_stay_is_not_removed() {
     let backups = vec!["Backup x/y".to_owned()];
     world.standing.insert(name.clone(), Observed::Value(backups));
     let reasons = blocked(&world);
-    assert_eq!(reasons[0], "pages cannot be removed: it holds data");
+    assert!(reasons[0].starts_with("pages cannot be removed: it holds data; fix: "));
     assert!(reasons[1].starts_with("it must stay while these are there: Backup x/y"));
     world.standing.insert(name, Observed::Unknown("no answer".into()));
     let plan = &modules::plan(&world)[0];
@@ -452,7 +455,9 @@ fn an_app_release_of_something_else_is_never_taken() {
     let mut world = world(configs, vec![info("pages", "1.0.0")]);
     installed(&mut world).insert("pages".into(), AppReleaseFacts::default());
     let reason = &blocked(&world)[0];
-    assert_eq!(reason, "the AppRelease pages of this plugin would be one of the platform itself");
+    let (cause, remedy) = api::remedy::split(reason);
+    assert_eq!(cause, "the AppRelease pages of this plugin would be one of the platform itself");
+    assert!(remedy.contains("kubectl get apprelease pages"), "{remedy}");
 }
 
 #[test]

@@ -121,3 +121,81 @@ fn a_missing_package_and_a_risk_are_said_before_anything_begins() {
     assert_eq!((state, reason.as_str()), (CheckState::Failed, "PluginRiskNotAccepted"));
     assert!(remedy.contains("kubectl annotate moduleinfo m-logs"), "{remedy}");
 }
+
+#[test]
+fn a_way_that_is_not_open_and_a_need_that_is_not_met_are_said_before_anything_begins() {
+    let said = |edit: &str| {
+        let mut world = World::new().edited(PLUGINS).edited(edit);
+        let checks = world.done_round().plan.preflight.unwrap().checks;
+        let found = checks.into_iter().find(|c| c.name == CheckName::ModuleInfoStable.as_str());
+        let found = found.unwrap();
+        (found.reason.as_str().to_owned(), found.message, found.remedy)
+    };
+    let logs = |more: &str| {
+        format!(
+            "{{moduleConfigs: {{Value: [\
+            {{module: logs, version: 1.0.0, targetClusterVersions: ['4.2']}},\
+            {more},\
+            {{module: base, version: 4.3.0, targetClusterVersions: ['4.3']}},\
+            {{module: both, version: 1.5.0, targetClusterVersions: ['4.3']}},\
+            {{module: shop, version: 1.0.0}}]}}}}"
+        )
+    };
+    let far = "{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], supportedUpgradeVersions: '>=1.5.0'}";
+    let (reason, message, remedy) = said(&logs(far));
+    assert_eq!(reason, "PluginCannotMove");
+    assert!(message.contains("logs: 2.0.0 is upgraded to from >=1.5.0, and 1.0.0 is installed"));
+    assert!(remedy.contains("kubectl get moduleinfo m-logs"), "{remedy}");
+
+    let must = "{module: logs, version: 1.5.0, targetClusterVersions: ['4.2'], mustUpgrade: true},\
+        {module: logs, version: 2.0.0, targetClusterVersions: ['4.3']}";
+    let (reason, message, remedy) = said(&logs(must));
+    assert_eq!(reason, "PluginCannotMove");
+    assert!(message.contains("no upgrade to 2.0.0 may leave out 1.5.0"), "{message}");
+    assert!(remedy.contains("kubectl patch moduleinfo m-logs"), "{remedy}");
+
+    for (needs, says) in [
+        (
+            "{moduleName: shop, versionsMatch: ['>=2.0.0']}",
+            "needs shop >=2.0.0, and it will be at 1.0.0",
+        ),
+        ("{moduleName: gone}", "needs gone, which is not installed"),
+    ] {
+        let config = format!(
+            "{{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], dependencies: [{needs}]}}"
+        );
+        let (reason, message, _) = said(&logs(&config));
+        assert_eq!(reason, "PluginCannotMove");
+        assert!(message.contains(says), "{message}");
+    }
+    let together = "{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'],\
+        dependencies: [{moduleName: base, versionsMatch: ['>=4.3.0']}]}";
+    assert_eq!(said(&logs(together)).0, "AsExpected");
+}
+
+#[test]
+fn what_was_brought_further_meanwhile_is_where_the_upgrade_brings_it() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    for _ in 0..60 {
+        world.round(|step| match step {
+            Step::MoveModule { .. } => StepResult::Waiting("Upgrading".into()),
+            _ => StepResult::Done,
+        });
+    }
+    assert_eq!(world.done_round().plan.situation, Situation::Running);
+    let ahead = PLUGINS
+        .replace("lifecycle: Aligned, version: 1.0.0", "lifecycle: Aligned, version: 2.2.0")
+        .replace("version: 4.2.0", "version: 4.3.0");
+    world = world.edited(&ahead);
+    moved(&mut world);
+}
+
+#[test]
+fn the_publisher_says_what_moves_and_a_label_of_the_installed_plugin_does_not_change_it() {
+    let labelled = PLUGINS
+        .replace("{name: m-shop, module: shop, phase: Running,", "{name: m-shop, module: shop, phase: Running, lifecycle: Aligned,")
+        .replace("{module: shop, version: 2.0.0,", "{module: shop, version: 1.0.0, lifecycle: Agnostic},{module: shop, version: 2.0.0, lifecycle: Agnostic,");
+    let mut world = World::new().edited(&labelled).ask("4.3.0");
+    let (moves, _) = moved(&mut world);
+    assert_eq!(moves, ["logs 2.1.0", "base 4.3.0"]);
+}

@@ -1,7 +1,7 @@
 //! What the user does about a failure: the next command, one line each.
 
 use super::Failure;
-use api::failure::Failed;
+use api::failure::{Failed, chain};
 use api::names::{CA_KEY, NAMESPACE, REGISTRY_ADMIN};
 use artifacts::package::{PackageError, UntrustedError};
 use artifacts::registry::{GivenError, RegistryError};
@@ -38,7 +38,13 @@ impl Failed for Failure {
             Self::Untrusted(UntrustedError::Image { source } | UntrustedError::Sums { source }) => {
                 vec![source.remedy()]
             }
-            Self::Plan(_) => one("see that the files in plugins/ are readable, or take them away"),
+            Self::Plugin { source, .. } if chain(source).to_lowercase().contains(FULL) => one(
+                "free some space, or name another folder for temporary files: TMPDIR=FOLDER bash upgrade.sh",
+            ),
+            Self::Plugin { file, .. } => vec![format!(
+                "compare its sum with the publisher's and fetch it again, or take it away; what it holds: violet show {file}"
+            )],
+            Self::Plan(_) => one("take one of the two packages out of plugins/"),
             Self::Given(error) => one(given(error)),
             Self::Undecided(_) => one("name the registry: bash upgrade.sh --registry HOST:PORT"),
             Self::NoKubeconfig { .. } => one(

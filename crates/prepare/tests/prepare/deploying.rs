@@ -73,6 +73,17 @@ async fn walk(stage: &Stage) {
     assert!(stage.changes().contains(&"patch productmanifests".to_owned()));
     assert!(first.out.contains("Operator 4.2.1 leads: Pod cluster-version-operator-"));
     assert!(first.out.contains("Published v4.2.1: registry.local:"));
+    // The plugin package in plugins/: one plugin, under the name of whoever publishes plugins.
+    assert!(first.out.contains("Plugins:  logging 1.2.0 (Aligned)\n"), "{first:?}");
+    assert!(first.err.contains("plugin logging 1.2.0 (Aligned) is published, but"), "{first:?}");
+    let version = jsonpath(stage, "moduleconfig/logging-1.2.0", "{.spec.version}").await;
+    assert_eq!(version, "1.2.0");
+    let manager = "{.metadata.managedFields[0].manager}";
+    for object in ["moduleplugin/logging", "moduleconfig/logging-1.2.0"] {
+        assert_eq!(jsonpath(stage, object, manager).await, "violet", "{object}");
+    }
+    let role = format!("clusterrole/{}", api::names::plugin_role("logging"));
+    assert_eq!(jsonpath(stage, &role, "{.rules[0].resources[0]}").await, "configmaps");
     let image = jsonpath(stage, "productmanifest/v4.2.1", "{.spec.image}").await;
     assert!(image.starts_with("registry.local:") && image.contains("/acp/product-image@sha256:"));
     let operator = jsonpath(stage, DEPLOYMENT, "{.spec.template.spec.containers[0].image}").await;

@@ -26,7 +26,12 @@ impl Held {
         let push = &registry.credentials().push;
         let (username, password) = (push.name.clone(), push.password.clone());
         settings.credentials = Some(Credentials { username, password });
-        let plan = Plan::of_package(&Package::open(package, "amd64").unwrap()).unwrap();
+        let package = Package::open(package, "amd64").unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let plugins = package.plugins().iter().map(|file| file.open(work.path()).unwrap());
+        let plugins: Vec<_> = plugins.collect();
+        let plugins = plugins.iter().map(|plugin| plugin.package.layout());
+        let plan = Plan::of_layouts(std::iter::once(package.layout()).chain(plugins)).unwrap();
         let registry = Registry::new(settings).unwrap();
         Self { artifacts: plan.artifacts.clone(), plan, registry }
     }

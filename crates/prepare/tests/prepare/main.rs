@@ -10,6 +10,7 @@ mod held;
 mod killed;
 mod link;
 mod packages;
+mod plugins;
 mod preflighting;
 mod process;
 mod readonly;

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use api::Release;
-use api::names::{CVO_REPOSITORY, PRODUCT_IMAGE_REPOSITORY};
+use api::names::{CVO, CVO_REPOSITORY, NAMESPACE, PRODUCT_IMAGE_REPOSITORY};
 use api::signing_key::{Signer, SigningKey};
-use artifacts::build::package::write_sums;
+use artifacts::build::package::{pack, write_sums};
 use artifacts::build::{ImageBuilder, LayoutWriter, Tree, product_image, sign_package, tgz};
+use serde_json::{Value, json};
 
 /// What tests may choose of a package.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Default for Contents {
 }
 
 /// Bytes that no packing makes much smaller.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -104,10 +105,10 @@ pub(crate) fn package(folder: &Path, contents: &Contents) -> PathBuf {
     if fs::hard_link(program, folder.join("bin/acp-prepare")).is_err() {
         fs::copy(program, folder.join("bin/acp-prepare")).unwrap();
     }
-    fs::write(folder.join("plugins/logging-1.2.0.tgz"), noise(9, 5000)).unwrap();
+    plugin(&folder.join("plugins"), "logging", "1.2.0", &noise(9, 5000), None);
     for number in 1..=contents.more_plugins {
-        let path = folder.join(format!("plugins/more-1.0.{number}.tgz"));
-        fs::write(path, noise(100 + number, 5000)).unwrap();
+        let bytes = noise(100 + number, 5000);
+        plugin(&folder.join("plugins"), &format!("more{number}"), "1.0.0", &bytes, None);
     }
     let mut layout = LayoutWriter::create(&folder.join("images")).unwrap();
     let image = |seed, length| {
@@ -134,6 +135,77 @@ pub(crate) fn package(folder: &Path, contents: &Contents) -> PathBuf {
         sign_package(folder, &contents.signers).unwrap();
     }
     folder.to_owned()
+}
+
+/// Writes a plugin package of one chart into a folder, and gives its file.
+pub(crate) fn plugin(
+    folder: &Path,
+    name: &str,
+    version: &str,
+    bytes: &[u8],
+    signer: Option<&Signer>,
+) -> PathBuf {
+    let work = tempfile::tempdir().unwrap();
+    let stem = format!("{name}-{version}");
+    let inside = work.path().join(&stem);
+    fs::create_dir_all(inside.join("charts")).unwrap();
+    let mut tree = Tree::default();
+    let about = json!({ "apiVersion": "v2", "name": name, "version": version });
+    tree.file(&format!("{name}/Chart.yaml"), about.to_string().into_bytes()).unwrap();
+    tree.file(&format!("{name}/noise"), bytes.to_vec()).unwrap();
+    let packed = tgz(&tree).unwrap();
+    fs::write(inside.join(format!("charts/{stem}.tgz")), &packed).unwrap();
+    let mut layout = LayoutWriter::create(&inside.join("images")).unwrap();
+    let repository = format!("acp/chart-{name}");
+    let chart = layout.chart(&repository, version, &about, &packed).unwrap();
+    layout.finish().unwrap();
+    let object = |kind: &str, name: &str, spec: &Value| {
+        let labels = json!({ "cpaas.io/module-name": stem.split('-').next(), "cpaas.io/lifecycle-type": "Aligned" });
+        json!({
+            "apiVersion": "cluster.alauda.io/v1alpha1", "kind": kind,
+            "metadata": { "name": name, "labels": labels }, "spec": spec,
+        })
+    };
+    let spec = json!({
+        "name": name, "version": version, "targetClusterVersions": ["4.3"],
+        "appReleases": [{ "name": name, "chartVersions": [{
+            "name": repository, "releaseName": name, "version": version, "digest": chart.digest,
+        }] }],
+    });
+    let role = api::names::plugin_role(name);
+    let group = "rbac.authorization.k8s.io";
+    let right = |kind: &str, more: Value| {
+        let mut object = json!({
+            "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": { "name": role },
+        });
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let rules =
+        json!([{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"] }]);
+    let write = |file: &str, objects: [Value; 2]| {
+        let text = objects.map(|object| object.to_string()).join("\n---\n");
+        fs::write(inside.join(file), text).unwrap();
+    };
+    write(
+        "plugin.yaml",
+        [object("ModulePlugin", name, &spec), object("ModuleConfig", &stem, &spec)],
+    );
+    let binding = json!({
+        "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": role },
+        "subjects": [{ "kind": "ServiceAccount", "name": CVO, "namespace": NAMESPACE }],
+    });
+    write(
+        "rbac.yaml",
+        [right("ClusterRole", json!({ "rules": rules })), right("ClusterRoleBinding", binding)],
+    );
+    write_sums(&inside).unwrap();
+    if let Some(signer) = signer {
+        sign_package(&inside, std::slice::from_ref(signer)).unwrap();
+    }
+    let target = folder.join(format!("{stem}.tgz"));
+    pack(&inside, &stem, &target).unwrap();
+    target
 }
 
 /// What a real package deploys.

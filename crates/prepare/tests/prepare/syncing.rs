@@ -4,18 +4,8 @@ use api::names::{GLOBAL, NAMESPACE};
 use sandbox::TestRegistry;
 use serde_json::json;
 
-use crate::packages::{Contents, package};
+use crate::packages::{Contents, package, plugin};
 use crate::stage::{Stage, registry, upgrade};
-
-/// A plugin package that an administrator adds: it has its own sums.
-fn added_plugin(work: &std::path::Path) -> Vec<u8> {
-    let folder = work.join("plugin");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("plugin.yaml"), "name: another\n").unwrap();
-    artifacts::build::package::write_sums(&folder).unwrap();
-    let tree = artifacts::build::Tree::folder("another-1.0.0", &folder).unwrap();
-    artifacts::build::tgz(&tree).unwrap()
-}
 
 /// Takes the VIP away; the platform says another name of this machine.
 async fn without_a_vip(stage: &Stage, registry: &TestRegistry) {
@@ -133,11 +123,10 @@ async fn with_registry_and_account_no_cluster_is_needed() {
 
     let pull = &registry.credentials().pull;
     let other = [&flags[..], &["--username", &pull.name, "--password-stdin"]].concat();
-    let tag = package.join("plugins/another-1.0.0.tgz");
-    std::fs::write(tag, added_plugin(folder.path())).unwrap();
+    plugin(&package.join("plugins"), "another", "1.0.0", b"x", None);
     let denied = upgrade(&package, &other, &[], &pull.password).await;
     assert!(denied.code == 1 && denied.err.contains("account that may push"), "{denied:?}");
-    assert!(denied.err.contains("failed: acp/plugins/another-1.0.0"), "{denied:?}");
+    assert!(denied.err.contains("failed: acp/chart-another:1.0.0"), "{denied:?}");
     assert!(denied.out.contains(", 1 failed in"), "{denied:?}");
 }
 
@@ -178,7 +167,7 @@ async fn missing_artifacts_are_listed_and_nothing_is_published() {
         "acp/product-image:v4.3.0",
         "acp/cluster-version-operator:v4.3.0",
         "acp/dns:v1",
-        "acp/plugins/logging-1.2.0",
+        "acp/chart-logging:1.2.0",
     ] {
         assert!(missing.err.contains(&format!("missing: {name}")), "{name}");
     }

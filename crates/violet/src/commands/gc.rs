@@ -6,11 +6,11 @@ use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use api::Version;
 use api::component_version::parse;
 use api::names::MODULE_NAME_LABEL;
-use api::objects::{ModuleConfig, ModuleInfo};
-use cluster::ApiServer as _;
+use api::objects::{ClusterVersionShadow, ModuleConfig, ModuleInfo};
+use api::{Version, VersionRange};
+use cluster::{ApiServer as _, CallError};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,10 @@ struct Published {
     lines: Vec<String>,
     /// As it was read.
     live: Value,
+    /// From which versions it may be upgraded to.
+    from: String,
+    /// Whether no upgrade may leave it out.
+    must: bool,
 }
 
 /// A version of a plugin.
@@ -70,14 +74,28 @@ async fn published(connection: &Connection) -> Result<Vec<Published>, Failure> {
         plugin: label(config.metadata.labels.as_ref()),
         version: config.spec.version,
         lines: config.spec.target_cluster_versions,
+        from: config.spec.supported_upgrade_versions,
+        must: config.spec.must_upgrade,
         live,
     };
     Ok(all.into_iter().map(of).collect())
 }
 
-/// Every version that is installed, or that somebody asks for, or that is under way.
+/// Every version that is installed, or that somebody asks for, or that is under way, also by the
+/// upgrade of a cluster.
 async fn used(connection: &Connection) -> Result<Used, Failure> {
     let mut used = Used::new();
+    let shadows = match connection.all::<ClusterVersionShadow>().await {
+        // A platform without the operator upgrades no cluster.
+        Err(Failure::Cluster { source: CallError::KindAbsent(_), .. }) => Vec::new(),
+        found => found?,
+    };
+    for (shadow, _) in shadows {
+        let stages = shadow.status.unwrap_or_default().stages;
+        let operations = stages.into_iter().flat_map(|stage| stage.operations);
+        let moves = operations.filter(|operation| !operation.module_info.is_empty());
+        used.extend(moves.map(|operation| (operation.name, operation.target_version)));
+    }
     for (info, _) in connection.all::<ModuleInfo>().await? {
         let plugin = label(info.metadata.labels.as_ref());
         let status = info.status.unwrap_or_default();
@@ -93,7 +111,8 @@ fn label(labels: Option<&BTreeMap<String, String>>) -> String {
 }
 
 /// What nobody uses, that is neither the highest of its plugin nor the highest for a line of the
-/// platform. What cannot be compared stays.
+/// platform, and that is no step of the way from an installed version to a higher one. What cannot
+/// be compared stays.
 fn unused(published: Vec<Published>, used: &Used) -> Vec<Published> {
     let mut highest: BTreeMap<(String, String), Version> = BTreeMap::new();
     let places = |one: &Published| {
@@ -115,9 +134,27 @@ fn unused(published: Vec<Published>, used: &Used) -> Vec<Published> {
         let best = lineless.filter_map(|o| parse(&o.version)).max();
         one.lines.is_empty() && best == parse(&one.version)
     };
+    // Lowest version of each plugin that is used: what is above it may be a step of its way.
+    let mut lowest: BTreeMap<&String, Version> = BTreeMap::new();
+    for (plugin, version) in used {
+        let Some(version) = parse(version) else { continue };
+        let known = lowest.entry(plugin).or_insert_with(|| version.clone());
+        if version < *known {
+            *known = version;
+        }
+    }
+    let is_step = |one: &Published, version: &Version| {
+        let ranges = published.iter().filter(|o| o.plugin == one.plugin).map(|o| &o.from);
+        let leads_on = ranges
+            .filter_map(|range| range.parse::<VersionRange>().ok())
+            .any(|range| range.contains(version));
+        let is_above = lowest.get(&one.plugin).is_some_and(|used| version > used);
+        is_above && (one.must || leads_on)
+    };
     let stays = |one: &Published| {
         let Some(version) = parse(&one.version) else { return true };
         one.plugin.is_empty()
+            || is_step(one, &version)
             || used.contains(&(one.plugin.clone(), one.version.clone()))
             || places(one).iter().any(|place| highest.get(place) == Some(&version))
             || anybody(one)
@@ -135,6 +172,8 @@ mod tests {
             plugin: plugin.to_owned(),
             version: version.to_owned(),
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            from: String::new(),
+            must: false,
             live: Value::Null,
         }
     }
@@ -159,5 +198,27 @@ mod tests {
         ];
         assert_eq!(gone(all, &[("a", "1.8.0"), ("b", "1.9.0")]), ["a-1.0.0", "a-1.9.0", "b-0.9.0"]);
         assert_eq!(gone(Vec::new(), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_step_of_the_way_from_what_is_installed_stays() {
+        let step = |version: &str, from: &str, must: bool| Published {
+            from: from.to_owned(),
+            must,
+            ..one("a", version, &["4.3"])
+        };
+        let all = || {
+            vec![
+                step("0.9.0", "", true),
+                step("1.0.0", "", false),
+                step("1.4.0", "", false),
+                step("1.5.0", "", true),
+                step("1.6.0", "", false),
+                step("2.0.0", ">=1.6.0 <2.0.0", false),
+            ]
+        };
+        assert_eq!(gone(all(), &[("a", "1.0.0")]), ["a-0.9.0", "a-1.4.0"]);
+        assert_eq!(gone(all(), &[("a", "2.0.0")]).len(), 5);
+        assert_eq!(gone(all(), &[]).len(), 5, "nobody is on the way");
     }
 }

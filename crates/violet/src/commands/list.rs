@@ -64,7 +64,10 @@ pub(super) async fn run(
         return printer.say(&format!("Wrote {count} plugins to {}.", path.display()));
     }
     if catalogue.plugins.is_empty() {
-        return printer.say("The catalogue holds no plugin.");
+        return printer.say(match flags.clusters.is_empty() {
+            true => "The catalogue holds no plugin.",
+            false => "No plugin is installed there.",
+        });
     }
     printer.say(&table(&catalogue))
 }
@@ -99,6 +102,9 @@ async fn read(connection: &Connection, only: &[String]) -> Result<Catalogue, Fai
         let installed = Installed { cluster, version: status.version, phase: status.phase };
         let name = of(&info.metadata.labels, MODULE_NAME_LABEL);
         plugins.entry(name).or_default().installed.push(installed);
+    }
+    if !only.is_empty() {
+        plugins.retain(|_, plugin| !plugin.installed.is_empty());
     }
     let named = plugins.into_iter().map(|(name, mut plugin)| {
         plugin.name = name;

@@ -4,15 +4,19 @@
 use crate::arguments::Push;
 use crate::clusters;
 use crate::connection::Connection;
+use crate::destination::{self, Destination};
 use crate::environment::Environment;
 use crate::failure::{self, Failure};
-use crate::package::{self, Opened};
+use crate::package;
 use crate::printer::Printer;
-use crate::push::catalogue::{Intent, Published};
-use crate::push::destination::{self, Destination};
+use crate::signature::{Keys, Maker, maker};
 use api::failure::chain;
+use api::objects::ModuleConfig;
+use artifacts::plugin::{Opened, PluginPackage};
 use artifacts::progress::{Shown, summary};
 use artifacts::sync::{PARALLEL, Plan, sync};
+use cluster::admin::Change;
+use cluster::catalogue::{Arriving, CONFIRMED_LIMIT, Confirmed, Intent, PublishError, title};
 use cluster::server::ListQuery;
 use cluster::{ApiServer as _, CallError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +35,7 @@ struct Target<'a> {
     /// Of the platform's nodes; empty where they are not known.
     architectures: BTreeSet<String>,
     clusters: Vec<(String, BTreeMap<String, String>)>,
+    keys: Keys,
 }
 
 /// Pushes.
@@ -107,14 +112,21 @@ impl<'a> Target<'a> {
             Some(d) => printer.say(&format!("Registry: {} ({})", d.registry.address(), d.why))?,
             None => printer.say("Registry: nothing is sent (--skip-push)")?,
         }
-        Ok(Self { flags, environment, connection, destination, architectures, clusters })
+        let public_key = flags.public_key.as_deref();
+        let keys = Keys::of(public_key, connection.as_ref(), (environment.now)()).await?;
+        Ok(Self { flags, environment, connection, destination, architectures, clusters, keys })
     }
 
     /// Pushes one package.
     async fn push(&self, file: &Path, printer: &mut Printer<'_>) -> Result<(), Failure> {
-        let opened = Opened::open(file, &self.environment.temporary)?;
+        let opened = package::open(file, &self.environment.temporary)?;
         printer.say(&format!("Package:  {}", opened.words()))?;
         self.check_architecture(&opened, file, printer)?;
+        printer.say(&match maker(&opened.package, file, &self.keys)? {
+            Maker::Unsigned => "Signed:   no: who made it is not known".to_owned(),
+            Maker::Unknown(why) => format!("Signed:   not verified: {why}"),
+            Maker::Signed(words) => format!("Signed:   {words}"),
+        })?;
         for (name, labels) in &self.clusters {
             let fits = match opened
                 .package
@@ -129,23 +141,28 @@ impl<'a> Target<'a> {
             printer.say(&format!("Cluster {}: {fits}", api::text::line(name, 64)))?;
         }
         let connection = self.connection.as_ref().filter(|_| !self.flags.skip_crs);
-        let intent = match connection {
-            Some(connection) => Some(Intent::of(&opened.package, connection).await?),
-            None => None,
+        let intent = async || match connection {
+            Some(connection) => {
+                let intent = Intent::of(arriving(&opened.package), &connection.server).await;
+                intent.map(Some).map_err(|error| unpublished(connection, error))
+            }
+            None => Ok(None),
         };
+        // What the catalogue would not take is not worth sending bytes first.
+        intent().await?;
         let sent = match &self.destination {
             Some(destination) => self.send(&opened, destination, printer).await?,
             None => 0,
         };
-        let (Some(connection), Some(intent)) = (connection, intent) else {
+        // It was read before the bytes went, which may take long.
+        let (Some(connection), Some(intent)) = (connection, intent().await?) else {
             return printer.say("Published nothing (--skip-crs).");
         };
         if self.destination.as_ref().is_some_and(|d| !d.is_of_platform) {
             printer.note("warning: this is not the registry that the platform's Pods pull from: the plugin can be installed once its artifacts are there too");
         }
-        let published = intent.apply(connection, printer).await?;
-        intent.confirm(connection, printer).await?;
-        if published == Published::Before && sent == 0 {
+        let written = publish(&intent, connection, printer).await?;
+        if !written && sent == 0 {
             printer.say("Nothing to do: everything was there already.")?;
         }
         Ok(())
@@ -211,6 +228,63 @@ impl<'a> Target<'a> {
             failed => Err(Failure::Incomplete { failed, artifacts: report.artifacts }),
         }
     }
+}
+
+fn arriving(package: &PluginPackage) -> Arriving<'_> {
+    Arriving {
+        name: package.name(),
+        version: package.version(),
+        rights: package.rights(),
+        module_plugin: package.module_plugin(),
+        module_config: package.module_config(),
+    }
+}
+
+/// Why a plugin is not published, to the user.
+fn unpublished(connection: &Connection, error: PublishError) -> Failure {
+    match error {
+        PublishError::Call { action, source } => connection.failed(action)(source),
+        PublishError::Other { ref config, .. } => {
+            let hints = PublishError::hints(config);
+            Failure::Refused { message: error.to_string(), hints }
+        }
+    }
+}
+
+/// Writes into the catalogue and says what came of each object; gives whether any changed.
+async fn publish(
+    intent: &Intent,
+    connection: &Connection,
+    printer: &mut Printer<'_>,
+) -> Result<bool, Failure> {
+    let (mut written, mut lines) = (false, Vec::new());
+    let applied = intent.apply(&connection.server, |object, change| {
+        written |= change != Change::Unchanged;
+        lines.push(format!("{}: {}", title(object), change.as_str()));
+    });
+    let applied = applied.await;
+    for line in lines.iter().chain(&intent.left) {
+        printer.say(line)?;
+    }
+    applied.map_err(|error| unpublished(connection, error))?;
+    let shown = api::text::line(&intent.config, 128);
+    let confirmed = intent.confirm(&connection.server, CONFIRMED_LIMIT).await;
+    match confirmed.map_err(|error| unpublished(connection, error))? {
+        Confirmed::After(time) => {
+            let seconds = time.as_secs_f64();
+            printer.say(&format!(
+                "In the catalogue after {seconds:.1} s: {shown} can be installed."
+            ))?;
+        }
+        Confirmed::NotYet(why) => {
+            let kind = <ModuleConfig as kube::Resource>::plural(&());
+            printer.note(&format!(
+                "note: {shown} is published, but cannot be installed so far: {why}"
+            ));
+            printer.note(&format!("hint: look again: kubectl get {kind} {shown} -o yaml"));
+        }
+    }
+    Ok(written)
 }
 
 /// The architectures of the nodes of the global cluster; where they may not be looked at, none.

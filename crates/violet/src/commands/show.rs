@@ -3,7 +3,7 @@
 use crate::arguments::Show;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::package::{Opened, name};
+use crate::package::{name, open};
 use crate::printer::Printer;
 use api::ModuleConfigSpec;
 use api::objects::{Dependency, Descriptor};
@@ -35,7 +35,7 @@ pub(super) fn run(
     list("Charts:", about.charts.iter().map(artifact).collect());
     if flags.all {
         // Rights are shown as they would be given: of a package that is whole.
-        let opened = Opened::open(&flags.file, &environment.temporary)?;
+        let opened = open(&flags.file, &environment.temporary)?;
         list("Images:", about.images.iter().map(artifact).collect());
         list("Settings:", settings(&about.config));
         list("Rights:", opened.package.rights().iter().flat_map(right).collect());

@@ -5,30 +5,12 @@ use crate::arguments::Verify;
 use crate::connection::Connection;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::package::{Opened, name};
+use crate::package::{name, open};
 use crate::printer::Printer;
-use api::failure::chain;
-use api::names::{NAMESPACE, RELEASE_KEYS};
-use api::signature::KEYS_BACK_REMEDY;
-use api::signing_key::SigningKey;
+use crate::signature::{Keys, Maker, maker, small};
 use artifacts::build::package::SUMS_SIGNATURE_FILE;
 use artifacts::digest;
-use artifacts::package::UntrustedError;
-use cluster::platform::release_keys;
-use jiff::Timestamp;
-use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-
-/// Longest file of a key or of one sum, in bytes.
-const SMALL_LIMIT: u64 = 16 * 1024;
-
-/// Whose signature counts.
-enum Keys {
-    /// These; and who says so, and from when on they have expired.
-    Known { keys: Vec<SigningKey>, whose: String, at: Option<Timestamp> },
-    /// Nobody's, and why.
-    None(String),
-}
 
 /// Verifies.
 pub(super) async fn run(
@@ -37,43 +19,50 @@ pub(super) async fn run(
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let beside = beside(&flags.file)?;
-    let opened = Opened::open(&flags.file, &environment.temporary)?;
+    let opened = open(&flags.file, &environment.temporary)?;
     printer.say(&format!("Package:   {}", opened.words()))?;
     printer.say("Sums:      every file is as its sum inside says")?;
     printer.say(&format!("Checksum:  {beside}"))?;
-    let refused = |source| Failure::Package { file: name(&flags.file), source };
-    if !opened.package.is_signed().map_err(refused)? {
-        if flags.public_key.is_some() {
-            return Err(Failure::refused(
-                format!("{} is not signed: it holds no {SUMS_SIGNATURE_FILE}", name(&flags.file)),
-                "get the package as its publisher signed it",
-            ));
-        }
-        printer.say("Signature: none, so not verified")?;
-        return printer.say("The package is whole. Who made it is not known.");
-    }
-    let (keys, whose, at) = match keys(flags, environment, printer).await? {
-        Keys::Known { keys, whose, at } => (keys, whose, at),
-        Keys::None(why) => {
-            printer.say(&format!("Signature: not verified: {why}"))?;
-            return printer.say(
-                "The package is whole. Who made it is not known: verify it with --public-key FILE.",
-            );
-        }
+    let connection = match &flags.public_key {
+        Some(_) => None,
+        None => platform(flags, environment, printer).await?,
     };
-    let key = opened.package.verify_sums(&keys, at).map_err(|error| {
-        let hint = match &error {
-            UntrustedError::Sums { .. } if flags.public_key.is_some() => {
-                "name the key of its publisher, or get the package as its publisher signed it"
-                    .to_owned()
-            }
-            UntrustedError::Sums { source } | UntrustedError::Image { source } => source.remedy(),
-            UntrustedError::Package(_) => "fetch the package again from its publisher".to_owned(),
-        };
-        Failure::refused(format!("{}: {} ({whose})", name(&flags.file), chain(&error)), hint)
-    })?;
-    printer.say(&format!("Signature: of key {} ({whose})", api::text::line(&key, 64)))?;
-    printer.say("The package is whole and signed.")
+    let public_key = flags.public_key.as_deref();
+    let keys = Keys::of(public_key, connection.as_ref(), (environment.now)()).await?;
+    match maker(&opened.package, &flags.file, &keys)? {
+        Maker::Unsigned if public_key.is_some() => Err(Failure::refused(
+            format!("{} is not signed: it holds no {SUMS_SIGNATURE_FILE}", name(&flags.file)),
+            "get the package as its publisher signed it",
+        )),
+        Maker::Unsigned => {
+            printer.say("Signature: none, so not verified")?;
+            printer.say("The package is whole. Who made it is not known.")
+        }
+        Maker::Unknown(why) => {
+            printer.say(&format!("Signature: not verified: {why}"))?;
+            printer.say(
+                "The package is whole. Who made it is not known: verify it with --public-key FILE.",
+            )
+        }
+        Maker::Signed(words) => {
+            printer.say(&format!("Signature: {words}"))?;
+            printer.say("The package is whole and signed.")
+        }
+    }
+}
+
+/// The platform, where there is one to ask.
+async fn platform(
+    flags: &Verify,
+    environment: &Environment,
+    printer: &mut Printer<'_>,
+) -> Result<Option<Connection>, Failure> {
+    let need = "the keys of the platform are read from the cluster";
+    match Connection::open(&flags.platform, environment, need, printer).await {
+        Ok(connection) => Ok(Some(connection)),
+        Err(Failure::NoKubeconfig { .. }) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Compares with the sum in the file beside the package.
@@ -102,69 +91,4 @@ fn beside(file: &Path) -> Result<String, Failure> {
         ),
         "fetch both files again from the publisher",
     ))
-}
-
-async fn keys(
-    flags: &Verify,
-    environment: &Environment,
-    printer: &mut Printer<'_>,
-) -> Result<Keys, Failure> {
-    if let Some(file) = &flags.public_key {
-        let whose = format!("given with {}", name(file));
-        return Ok(Keys::Known { keys: vec![key(file)?], whose, at: None });
-    }
-    let need = "the keys of the platform are read from the cluster";
-    let connection = match Connection::open(&flags.platform, environment, need, printer).await {
-        Ok(connection) => connection,
-        Err(Failure::NoKubeconfig { .. }) => {
-            return Ok(Keys::None("neither --public-key nor a platform is at hand".to_owned()));
-        }
-        Err(failure) => return Err(failure),
-    };
-    let read = release_keys(&connection.server).await;
-    let read = read.map_err(connection.failed(format!("read ConfigMap {RELEASE_KEYS}")))?;
-    let recorded = read.map_err(|error| {
-        Failure::refused(
-            format!("whom this platform trusts is not known: ConfigMap {NAMESPACE}/{RELEASE_KEYS}: {error}"),
-            KEYS_BACK_REMEDY,
-        )
-    })?;
-    Ok(match recorded.signing {
-        Some(keys) => Keys::Known {
-            keys,
-            whose: format!("recorded by the installed release, {NAMESPACE}/{RELEASE_KEYS}"),
-            at: Some((environment.now)()),
-        },
-        None => Keys::None("no installed release has recorded keys on this platform".to_owned()),
-    })
-}
-
-fn key(file: &Path) -> Result<SigningKey, Failure> {
-    let text = small(file)?.unwrap_or_default();
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    SigningKey::given(&name, &String::from_utf8_lossy(&text)).map_err(|error| {
-        Failure::refused(
-            format!("the key {} cannot be used: {error}", file.display()),
-            "name the public half of an ed25519 key: openssl pkey -in KEY.pem -pubout",
-        )
-    })
-}
-
-/// A small file; None where there is none.
-fn small(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let unread = |source| Failure::File { action: "read", path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unread(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(SMALL_LIMIT + 1).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() as u64 > SMALL_LIMIT {
-        return Err(Failure::refused(
-            format!("{} is longer than {SMALL_LIMIT} bytes", path.display()),
-            "see that it is the right file",
-        ));
-    }
-    Ok(Some(bytes))
 }

@@ -3,7 +3,10 @@
 use super::packages::Plugin;
 use super::platform::{CATALOGUE, Platform, Ways};
 use super::pushing::{platform, shown};
-use super::{Shell, registry};
+use super::{CANARY, Shell, registry};
+use api::signing_key::{Signer, list_text};
+use jiff::civil::Date;
+use serde_json::json;
 
 #[test]
 fn a_published_version_never_changes() {
@@ -27,6 +30,65 @@ fn a_missing_right_is_named_before_anything_is_sent() {
     let ran = shell.run("push podinfo-1.0.0.tgz --plain");
     insta::assert_snapshot!(shown(&ran, &registry, &platform));
     assert_eq!((registry.changes(), platform.server.changes()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_signature_that_does_not_count_stops_a_push() {
+    let (registry, platform) = platform(Ways::default());
+    let shell = Shell::at(&platform);
+    let signer = |seed| Signer::new("publisher", &[seed; 32]);
+    let key = |seed| signer(seed).public(Date::MAX);
+    Plugin { signer: Some(signer(7)), ..Plugin::default() }.write(shell.folder.path());
+    platform.put(
+        "/api/v1/namespaces/cpaas-system/configmaps/release-keys",
+        json!({ "data": { "signing-keys": list_text(&[key(8)]) } }),
+    );
+    let refused = shell.run("push podinfo-1.0.0.tgz --plain");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("error: podinfo-1.0.0.tgz: "), "{refused:?}");
+    assert!(refused.stderr.contains("--public-key FILE"), "{refused:?}");
+    assert_eq!((registry.changes(), platform.server.changes()), (Vec::new(), Vec::new()));
+    // Whoever trusts the publisher names the key.
+    std::fs::write(shell.path("publisher.pub"), key(7).public_key).unwrap();
+    let named = shell.run("push podinfo-1.0.0.tgz --plain --public-key publisher.pub");
+    assert_eq!(named.code, 0, "{named:?}");
+    assert!(named.stdout.contains("Signed:   of key "), "{named:?}");
+}
+
+#[test]
+fn a_push_that_is_cut_goes_on_where_it_was() {
+    // The registry takes blobs only, so far: no manifest, as if the push had been killed before.
+    let whole = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let registry = registry::without_manifests(std::sync::Arc::clone(&whole));
+    let platform = Platform::start(&registry.address.to_string(), Ways::default());
+    let shell = Shell::at(&platform);
+    Plugin::default().write(shell.folder.path());
+    let cut = shell.run("push podinfo-1.0.0.tgz --plain");
+    assert_eq!(cut.code, 1);
+    assert!(cut.stderr.contains("could not be sent; nothing was published"), "{cut:?}");
+    assert_eq!(platform.server.changes(), []);
+    let blobs = |from: usize| {
+        let all = registry.changes().split_off(from);
+        all.into_iter().filter(|asked| asked.path.contains("/blobs/")).count()
+    };
+    let before = registry.changes().len();
+    assert!(blobs(0) > 0);
+    whole.store(true, std::sync::atomic::Ordering::SeqCst);
+    let again = shell.run("push podinfo-1.0.0.tgz --plain");
+    assert_eq!((again.code, blobs(before)), (0, 0), "no blob goes twice: {again:?}");
+    assert!(platform.get(&format!("{CATALOGUE}/moduleconfigs/podinfo-1.0.0")).is_some());
+}
+
+#[test]
+fn an_address_without_tls_is_warned_of() {
+    let (_registry, platform) = platform(Ways::default());
+    let shell = Shell::new();
+    let address = format!("http://{}", platform.server.address);
+    let mut list = shell.command("list");
+    list.env("VIOLET_PLATFORM_ADDRESS", address).env("VIOLET_PLATFORM_TOKEN", CANARY);
+    let ran = shell.ran(&mut list);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.starts_with("warning: --platform-address is not https"), "{ran:?}");
 }
 
 #[test]
@@ -85,7 +147,7 @@ fn no_platform() {
     let nobody = "--platform-address http://127.0.0.1:1 --platform-token t";
     let ran = shell.run(&format!("push podinfo-1.0.0.tgz {nobody}"));
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.starts_with("error: cannot find an API server or a platform at"), "{ran:?}");
+    assert!(ran.stderr.contains("\nerror: cannot find an API server or a platform at"), "{ran:?}");
     assert!(ran.stderr.contains("\nhint: "), "{ran:?}");
     let ran = shell.run("push nothing.tgz");
     assert_eq!(ran.code, 1);

@@ -3,7 +3,8 @@
 use super::server::{Answer, Asked, Server};
 use artifacts::digest;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Blobs and manifests by their path.
 type Held = BTreeMap<String, (String, Vec<u8>)>;
@@ -12,6 +13,18 @@ type Held = BTreeMap<String, (String, Vec<u8>)>;
 pub(crate) fn start() -> Server {
     let held = Mutex::new(Held::new());
     Server::start(move |asked| answer(asked, &mut held.lock().unwrap()))
+}
+
+/// Starts one that takes manifests only once it is told to.
+pub(crate) fn without_manifests(takes: Arc<AtomicBool>) -> Server {
+    let held = Mutex::new(Held::new());
+    Server::start(move |asked| {
+        let is_manifest = asked.method == "PUT" && asked.path.contains("/manifests/");
+        if is_manifest && !takes.load(Ordering::SeqCst) {
+            return (400, Vec::new(), br#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#.to_vec());
+        }
+        answer(asked, &mut held.lock().unwrap())
+    })
 }
 
 /// Starts one that lets nobody in.

@@ -2,25 +2,23 @@
 //! earlier push gave. Other versions of the plugin are installed on other clusters, and the
 //! operator must still be able to change and remove them; so a push takes no right away.
 
-use super::catalogue::title;
-use crate::connection::Connection;
-use crate::failure::Failure;
+use super::{PublishError, failed, title};
+use crate::server::ApiServer;
 use api::objects::ObjectRef;
-use cluster::ApiServer as _;
 use serde_json::{Value, json};
 
 /// The objects as they are to be applied.
 ///
 /// # Errors
 /// When one that is there cannot be read.
-pub(super) async fn grown(
+pub(super) async fn grown<A: ApiServer>(
     rights: &[Value],
-    connection: &Connection,
-) -> Result<Vec<Value>, Failure> {
+    server: &A,
+) -> Result<Vec<Value>, PublishError> {
     let mut all = Vec::new();
     for object in rights {
-        let live = connection.server.get(&reference(object)).await;
-        let live = live.map_err(connection.failed(format!("read {}", title(object))))?;
+        let live = server.get(&reference(object)).await;
+        let live = live.map_err(failed(format!("read {}", title(object))))?;
         all.push(match live {
             Some(live) => with_rules_of(&live, object),
             None => object.clone(),
@@ -52,6 +50,10 @@ fn with_rules_of(live: &Value, object: &Value) -> Value {
             }
         }
         grown["rules"] = json!(all);
+        // What another push adds meanwhile is not overwritten: this one is refused then.
+        if let Some(version) = live.pointer("/metadata/resourceVersion") {
+            grown["metadata"]["resourceVersion"] = version.clone();
+        }
     }
     grown
 }
@@ -69,6 +71,9 @@ mod tests {
         let grown = with_rules_of(&role(&["get", "list"]), &role(&["list", "patch"]));
         assert_eq!(grown, role(&["get", "list", "patch"]));
         assert_eq!(with_rules_of(&grown, &role(&["patch"])), grown);
+        let seen = json!({ "metadata": { "resourceVersion": "7" }, "rules": [] });
+        let held = with_rules_of(&seen, &role(&["get"]));
+        assert_eq!(held["metadata"]["resourceVersion"], "7");
         let binding = json!({ "kind": "ClusterRoleBinding", "roleRef": { "name": "x" } });
         assert_eq!(with_rules_of(&json!({}), &binding), binding);
     }
