@@ -244,14 +244,17 @@ impl Stage {
         })
     }
 
-    /// Requests of `upgrade.sh` so far, as `verb resource`.
+    /// Requests of `upgrade.sh` so far, as `verb resource`; of a question whether something would be
+    /// taken, as `try resource`.
     pub(crate) fn requests(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.plane.audit_log()).unwrap();
         let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let own = |e: &Value| e.pointer("/impersonatedUser/username") == Some(&json!(USER));
         let words = |e: Value| {
             let text = |p: &str| e.pointer(p).and_then(Value::as_str).unwrap_or("-").to_owned();
-            format!("{} {}", text("/verb"), text("/objectRef/resource"))
+            let is_tried = text("/requestURI").contains("dryRun=All");
+            let verb = if is_tried { "try".to_owned() } else { text("/verb") };
+            format!("{verb} {}", text("/objectRef/resource"))
         };
         events.filter(own).map(words).collect()
     }
@@ -259,7 +262,7 @@ impl Stage {
     /// Those of them that could change something.
     pub(crate) fn changes(&self) -> Vec<String> {
         let reads = |r: &String| {
-            ["get ", "list ", "watch "].iter().any(|verb| r.starts_with(verb))
+            ["get ", "list ", "watch ", "try "].iter().any(|verb| r.starts_with(verb))
                 || r.ends_with("accessreviews")
         };
         self.requests().into_iter().filter(|request| !reads(request)).collect()
