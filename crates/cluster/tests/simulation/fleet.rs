@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-const NAME: &str = "workload-a";
+pub(crate) const NAME: &str = "workload-a";
 /// What both come to.
 const TARGET: &str = "4.3.0";
 /// What is published and global never asks for.
@@ -34,7 +34,7 @@ const SCHEDULES: u64 = 60;
 const ALL_SCHEDULES: u64 = 2_000;
 
 /// Both clusters at 4.2.1, each with a customisation and a plugin, and nothing asked for.
-fn installed() -> Clusters {
+pub(crate) fn installed() -> Clusters {
     static INSTALLED: OnceLock<Clusters> = OnceLock::new();
     let install = || {
         let global = World::installed(Faults::default(), "before the fleet").store();

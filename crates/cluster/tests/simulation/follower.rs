@@ -65,7 +65,7 @@ impl Watch {
         let label = || shown?["metadata"]["labels"][CLUSTER_NAME_LABEL].as_str();
         let (of, place) = match change.key.1.as_str() {
             "ClusterVersionShadow" | "ClusterModule" => (Some(change.key.3.as_str()), GLOBAL),
-            "Event" => (label(), GLOBAL),
+            "Event" | "ModuleInfo" => (label(), GLOBAL),
             _ => (Some(self.cluster), self.cluster),
         };
         let cluster = self.cluster;

@@ -49,6 +49,8 @@ pub(crate) struct Watch {
     old_events: BTreeSet<String>,
     /// What was not given in the round that is made.
     pub(crate) withheld: Withheld,
+    /// Whether the write that is looked at is one of the rounds about plugins.
+    pub(crate) is_about_plugins: bool,
     /// How often each value was customised and is in force, for tests that ask.
     pub(crate) customised: u32,
 }
@@ -68,7 +70,9 @@ pub(crate) fn status(home: &Store, cluster: &str) -> Status {
 }
 
 /// The objects of a kind of the product; a cluster that does not serve it has none.
-fn all_of<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(store: &Store) -> Vec<K> {
+pub(crate) fn all_of<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(
+    store: &Store,
+) -> Vec<K> {
     let all = store.list(&K::api_version(&()), &K::kind(&()), None, &[]);
     all.unwrap_or_default().iter().map(typed).collect()
 }
@@ -126,7 +130,8 @@ impl Watch {
             self.given(stores, change);
             self.times(change);
         }
-        self.customisations(stores.server, change);
+        self.nothing_is_left(stores, change);
+        self.customisations(stores, change);
     }
 
     /// I3, I6 and the rules of a status, on each write of it.
@@ -238,7 +243,8 @@ impl Watch {
         let old: Option<AppRelease> = change.old.as_ref().map(typed);
         let Some(new) = change.new.as_ref().map(typed::<AppRelease>) else { return };
         let name = new.metadata.name.clone().unwrap_or_default();
-        self.must(new.spec.lifecycle != Lifecycle::Agnostic, || {
+        let is_of_cluster = new.spec.module_info.is_empty();
+        self.must(new.spec.lifecycle != Lifecycle::Agnostic || !is_of_cluster, || {
             format!("I7: {name} is Agnostic and was written")
         });
         let old_spec = old.as_ref().map(|o| o.spec.clone()).unwrap_or_default();
@@ -252,7 +258,7 @@ impl Watch {
         self.must(status.inventory.len() <= api::objects::INVENTORY_LIMIT, || {
             format!("{name} has {} objects", status.inventory.len())
         });
-        if old_spec.release_image != new.spec.release_image {
+        if is_of_cluster && old_spec.release_image != new.spec.release_image {
             let shadow = self.status(stores);
             let entry = shadow.history.first().cloned().unwrap_or_default();
             let open = entry.state == HistoryState::Partial
@@ -345,10 +351,11 @@ impl Watch {
     }
 
     /// What is Active is in force until its user takes it back.
-    fn customisations(&mut self, store: &Store, change: &Change) {
+    fn customisations(&mut self, stores: Stores, change: &Change) {
         if !["Deployment", "ConfigMap", "ResourcePatch"].contains(&change.key.1.as_str()) {
             return;
         }
+        let store = stores.server;
         for patch in all_of::<ResourcePatch>(store) {
             let status = patch.status.clone().unwrap_or_default();
             let active = status.phase == ResourcePatchPhase::Active
@@ -359,6 +366,9 @@ impl Watch {
                 && Some(&change.key.3) == patch.metadata.name.as_ref();
             let of_target = change.key.1 == target.kind && change.key.3 == target.name;
             if !active || !(own || of_target) || change.manager != FIELD_MANAGER {
+                continue;
+            }
+            if self.leaves(stores, &patch.spec.release) {
                 continue;
             }
             let object = ObjectRef {

@@ -2,6 +2,7 @@
 //! the same digest.
 
 use crate::faults::Refusal;
+use crate::plugins;
 use crate::server::Server;
 use api::objects::{Cluster, ClusterCredential};
 use api::release::{RELEASE_FOLDER, Release};
@@ -104,6 +105,9 @@ impl Releases for Shelf {
 
 impl Contents for Shelf {
     async fn content(&self, image: &str, path: &str) -> Result<Arc<Vec<u8>>, ContentError> {
+        if let Some(chart) = plugins::chart(image) {
+            return Ok(chart);
+        }
         let content = ALL.get(image);
         let path = path.strip_prefix(&format!("{RELEASE_FOLDER}/")).unwrap_or(path);
         content
@@ -112,7 +116,7 @@ impl Contents for Shelf {
     }
 }
 
-/// Renders by putting the registry into its place.
+/// Renders by putting the registry, and the setting of a plugin, into their places.
 pub(crate) struct Templates;
 
 impl Renderer for Templates {
@@ -120,7 +124,8 @@ impl Renderer for Templates {
         let registry = request.values["global"]["registry"]["address"].as_str().unwrap_or_default();
         let text = String::from_utf8(request.content.to_vec())
             .map_err(|e| RenderError::Output(e.to_string()))?;
-        serde_json::from_str(&text.replace("$registry", registry))
+        let setting = request.values["setting"].as_str().unwrap_or_default();
+        serde_json::from_str(&text.replace("$registry", registry).replace("$setting", setting))
             .map_err(|e| RenderError::Output(e.to_string()))
     }
 }

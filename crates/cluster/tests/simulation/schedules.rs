@@ -131,7 +131,7 @@ fn a_restart_tells_no_old_news() {
 }
 
 /// Runs all of them on two threads.
-fn side_by_side<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
+pub(crate) fn side_by_side<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -37,12 +37,12 @@ impl Withheld {
 }
 
 /// The AppRelease of a name.
-fn record(store: &Store, name: &str) -> Option<AppRelease> {
+pub(crate) fn record(store: &Store, name: &str) -> Option<AppRelease> {
     let found = store.get(&object_ref::<AppRelease>(NAMESPACE, name)).expect("the kind is served");
     found.as_ref().map(typed)
 }
 
-fn owner(value: Option<&Value>) -> Option<&str> {
+pub(crate) fn owner(value: Option<&Value>) -> Option<&str> {
     value?["metadata"]["labels"][OWNER_LABEL].as_str()
 }
 
@@ -70,6 +70,9 @@ impl Watch {
         let of_status = |value: Option<&Value>| value.and_then(|v| v.get("status")).cloned();
         if same(old, new, &[]) && of_status(old) == of_status(new) {
             // Written again as it was: only who wrote it when is new.
+            return;
+        }
+        if self.plugins(stores, change) {
             return;
         }
         let what = || format!("{kind} {}/{}", change.key.2, change.key.3);
@@ -152,18 +155,22 @@ impl Watch {
         };
         let Some(record) = record(stores.server, &name) else { return };
         let image = record.spec.release_image;
-        let Some(release) = release_of(&image) else { return };
-        let refused = self.withheld.releases.get(&image) == Some(&false);
-        let component = release.components().find(|(_, c)| c.name == name);
-        let path = component.map(|(_, c)| c.path().to_owned()).unwrap_or_default();
-        let refused = refused || self.withheld.paths.contains(&(image, path));
+        let refused = if let Some(release) = release_of(&image) {
+            let component = release.components().find(|(_, c)| c.name == name);
+            let path = component.map(|(_, c)| c.path().to_owned()).unwrap_or_default();
+            let refused = self.withheld.releases.get(&image) == Some(&false);
+            refused || self.withheld.paths.contains(&(image, path))
+        } else {
+            // The image of a plugin is its chart.
+            self.withheld.paths.iter().any(|(refused, _)| *refused == image)
+        };
         self.must(!refused, || {
             format!("I12, I13: {} of {name} is applied, its bytes were not given", change.key.3)
         });
     }
 }
 
-fn same(old: Option<&Value>, new: Option<&Value>, free: &[&str]) -> bool {
+pub(crate) fn same(old: Option<&Value>, new: Option<&Value>, free: &[&str]) -> bool {
     let generation = [free, &["generation"]].concat();
     old.is_some() && new.is_some() && fixed(old, &generation) == fixed(new, &generation)
 }

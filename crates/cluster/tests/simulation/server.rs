@@ -45,6 +45,8 @@ pub(crate) struct Server {
     cluster: &'static str,
     /// The cluster that the rounds are about: its watch looks at what they change.
     about: &'static str,
+    /// Whether they are about its plugins.
+    is_about_plugins: bool,
 }
 
 impl Server {
@@ -60,12 +62,18 @@ impl Server {
             denied: BTreeSet::new(),
             log: Vec::new(),
         };
-        Self { inner: Arc::new(Mutex::new(inner)), cluster: GLOBAL, about: GLOBAL }
+        let inner = Arc::new(Mutex::new(inner));
+        Self { inner, cluster: GLOBAL, about: GLOBAL, is_about_plugins: false }
     }
 
     /// That of a cluster of the same platform, in rounds about a cluster.
     pub(crate) fn of(&self, cluster: &'static str, about: &'static str) -> Self {
-        Self { inner: Arc::clone(&self.inner), cluster, about }
+        Self { inner: Arc::clone(&self.inner), cluster, about, is_about_plugins: false }
+    }
+
+    /// The same, in rounds about plugins.
+    pub(crate) fn about_plugins(&self) -> Self {
+        Self { is_about_plugins: true, ..self.clone() }
     }
 
     /// The cluster that the rounds are about.
@@ -144,7 +152,10 @@ impl Inner {
         }
         let whose = by.whose();
         let kind = what.split(' ').nth(1).unwrap_or_default().to_owned();
-        let is_first = !changes && self.watch(by.about).withheld.asks(format!("{whose}{what}"));
+        // What rounds about plugins read decides about no check.
+        let is_of_cluster = !changes && !by.is_about_plugins;
+        let is_first =
+            is_of_cluster && self.watch(by.about).withheld.asks(format!("{whose}{what}"));
         let fault = self.faults.of(self.changing, changes, &kind);
         let shown = if fault == Fault::None { String::new() } else { format!(" <- {fault:?}") };
         let number = if changes { format!("{:>4} ", self.changing) } else { "     ".to_owned() };
@@ -173,6 +184,7 @@ impl Inner {
             }
         }
         let result = act(self.store(by.cluster));
+        self.watch(by.about).is_about_plugins = by.is_about_plugins;
         self.look(by.cluster, by.about);
         match fault {
             Fault::DeadAfter => {

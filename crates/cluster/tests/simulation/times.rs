@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// Kinds of whose status the times are ours.
-const KINDS: [&str; 3] = ["ClusterVersionShadow", "AppRelease", "ResourcePatch"];
+const KINDS: [&str; 4] = ["ClusterVersionShadow", "AppRelease", "ResourcePatch", "ModuleInfo"];
 
 impl Watch {
     /// Every time in a status of ours, on each write of it.

@@ -6,6 +6,7 @@ mod rounds;
 
 use crate::faults::Faults;
 use crate::invariants::{Status, Watch, status};
+use crate::plugins::told;
 use crate::prng::Prng;
 use crate::releases::{Shelf, Templates};
 use crate::server::{Clusters, Server, Watches};
@@ -185,7 +186,7 @@ impl World {
         let log = self.server.lock().log.clone();
         let all = self.announcers.keys();
         let all = all.map(|cluster| format!("\n  {cluster}:{}", said(&self.status_of(cluster))));
-        self.fail(&log, &format!("{why}{}", all.collect::<String>()))
+        self.fail(&log, &format!("{why}{}{}", all.collect::<String>(), told(&self.store())))
     }
 
     /// I5: a check of which an input could not be read in this round did not pass in it.
@@ -280,7 +281,7 @@ impl World {
             let first = due.values().min().filter(|_| due.len() == all);
             let wait = first.map_or(1, |first| first.duration_since(now).as_secs());
             let stands = |end: &End| matches!(end, End::Ended(ended) if ended.written.is_none());
-            let busy = self.pass(wait.max(1));
+            let busy = self.pass(wait.max(1)) || self.server.lock().store(GLOBAL).moves_plugins();
             if sent || busy || !ends.values().all(stands) {
                 quiet.clear();
                 continue;
@@ -316,7 +317,7 @@ fn checks_of(read: &str) -> &'static [&'static str] {
         ["list", "Pod", "kube-system", "tier=control-plane"] => &["ControlPlaneStaticPodsPresent"],
         ["list", "Pod", "", ""] => &["CRIUpgradePodsAbsent"],
         ["list", "CronJob", ..] => &["CustomEtcdBackupCronJobsAbsent"],
-        ["list", "ModuleInfo", ..] => &["ModuleInfoStable"],
+        ["list", "ModuleInfo" | "ModuleConfig", ..] => &["ModuleInfoStable"],
         ["list", "ResourcePatch", ..] => &["ResourcePatchUpgradeable"],
         ["list", "Cluster" | "ClusterCredential", ..] => &["KubernetesVersionSupported"],
         ["list", "ProductManifest", ..] => &["ClusterVersionUpgradeable", "VersionUpgradePath"],

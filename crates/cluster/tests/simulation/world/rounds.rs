@@ -7,6 +7,8 @@ use crate::scope::Withheld;
 use crate::server::Server;
 use api::Version;
 use api::names::GLOBAL;
+use cluster::modules_round::{ModulesRound, judge_version, keep_catalogue};
+use cluster::observe::catalogue;
 use cluster::round::{Ended, Round};
 use cluster::{Announcer, CallError};
 use futures::future::join_all;
@@ -112,7 +114,21 @@ async fn one(
         version: &version,
         now,
     };
-    let mut whole = Box::pin(round.run(announcer));
+    let (home, own) = (home.about_plugins(), own.about_plugins());
+    let plugins = ModulesRound {
+        home: &home,
+        server: &own,
+        renderer: &Templates,
+        charts: &Moody(&home),
+        cluster,
+        now,
+    };
+    let mut whole = Box::pin(async {
+        let (ended, due) = futures::join!(round.run(announcer), about_plugins(&plugins));
+        let mut ended = ended?;
+        ended.wake_at = [ended.wake_at, due?].into_iter().flatten().min();
+        Ok::<_, CallError>(ended)
+    });
     let end = poll_fn(|context| {
         let polled = whole.as_mut().poll(context);
         if server.lock().is_dead {
@@ -124,4 +140,24 @@ async fn one(
         })
     });
     (cluster, end.await)
+}
+
+/// A round about the plugins of a cluster, and on global about the catalogue, as the operator makes
+/// it beside the other. Where none are offered there is none: schedules without plugins keep their
+/// requests.
+async fn about_plugins(
+    round: &ModulesRound<'_, Server, Templates, Moody<'_>>,
+) -> Result<Option<Timestamp>, CallError> {
+    if !round.home.lock().store(GLOBAL).offers_plugins() {
+        return Ok(None);
+    }
+    let due = round.run().await?;
+    if round.cluster == GLOBAL {
+        let found = catalogue(round.home).await?;
+        for config in found.configs.iter().filter(|config| !config.ready) {
+            judge_version(round.home, config, Ok(())).await?;
+        }
+        keep_catalogue(round.home, &found).await?;
+    }
+    Ok(due)
 }
