@@ -102,7 +102,7 @@ pub const STEPS: [Step; 19] = [
         "Two plugins come into the catalogue, each in two versions",
         "violet push \"$PLUGINS\" && violet list",
         0,
-        &["In the catalogue after", "Pushed 4 packages", "Aligned   4.3.0, 4.2.0"],
+        &["In the catalogue after", "Pushed 4 packages", "4.3.0, 4.2.0"],
     ),
     step(
         "And are installed on the workload cluster, which is still at 4.2.1",

@@ -13,9 +13,9 @@ use api::objects::{
     ModuleConfig, ModuleConfigStatus, ModuleInfo, ModulePlugin, ObjectRef, object_ref,
 };
 use jiff::Timestamp;
-use planner::modules::{self, ConfigFacts, InfoFacts, World};
+use planner::modules::{self, ConfigFacts, InfoFacts, ModulePlan, World};
 use planner::snapshot::Observed;
-use planner::{Outcome, Step};
+use planner::{Outcome, Step, StepResult};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
             kinds: Kinds::default(),
         };
         let outcomes = execute_all(&executor, &steps, until).await;
-        let mut failed = None;
+        let (mut failed, mut again) = (None, None);
         for plan in &plans {
             let info = world.infos.iter().find(|info| info.name == plan.info);
             let Some(info) = info else { continue };
@@ -72,14 +72,19 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
                 .cloned()
                 .collect();
             let next = modules::status(world, info, plan, &own);
-            // What one ModuleInfo meets holds up none of the others.
-            if next != info.status
-                && let Err(error) = write(self.home, &info_ref(info), &info.status, &next).await
-            {
-                failed = Some(error);
+            if next == info.status || is_another_now(plan, &own) {
+                continue;
+            }
+            let (object, version) = (info_ref(info), info.resource_version.as_deref());
+            match write(self.home, &object, version, &info.status, &next).await {
+                Ok(()) => {}
+                // It was changed, or another one has its name: that one is read first.
+                Err(CallError::Conflict(_)) => again = Some(self.now),
+                // What one ModuleInfo meets holds up none of the others.
+                Err(error) => failed = Some(error),
             }
         }
-        failed.map_or_else(|| Ok(modules::due(world, &plans)), Err)
+        failed.map_or_else(|| Ok(again.or(modules::due(world, &plans))), Err)
     }
 }
 
@@ -132,7 +137,7 @@ pub async fn judge_version<A: ApiServer>(
         return Ok(());
     }
     let before = ModuleConfigStatus { message: config.message.clone(), ..next.clone() };
-    write(home, &object_ref::<ModuleConfig>("", &config.name), &before, &next).await
+    write(home, &object_ref::<ModuleConfig>("", &config.name), None, &before, &next).await
 }
 
 /// Brings the status of each plugin of the catalogue up to date.
@@ -150,7 +155,7 @@ pub async fn keep_catalogue<A: ApiServer>(
         let before = plugin.status.clone().unwrap_or_default();
         let object = object_ref::<ModulePlugin>("", name);
         if before != next
-            && let Err(error) = write(home, &object, &before, &next).await
+            && let Err(error) = write(home, &object, None, &before, &next).await
         {
             failed = Some(error);
         }
@@ -162,11 +167,22 @@ fn info_ref(info: &InfoFacts) -> ObjectRef {
     object_ref::<ModuleInfo>("", &info.name)
 }
 
-/// Writes a status; what it leaves out and the one before had is taken away. An object that is gone
-/// meanwhile needs none.
+/// Whether a step of this round made the ModuleInfo another than the one that was read, or let it
+/// go: the next round says how far it is.
+fn is_another_now(plan: &ModulePlan, outcomes: &[Outcome]) -> bool {
+    let writes = |step: &Step| {
+        matches!(step, Step::HoldModule { .. } | Step::ReleaseModule { .. })
+            && outcomes.iter().any(|o| o.subject == step.subject() && o.result == StepResult::Done)
+    };
+    plan.steps.iter().any(writes)
+}
+
+/// Writes a status, over the version that was read where that is given; what it leaves out and the
+/// one before had is taken away. An object that is gone meanwhile needs none.
 async fn write<A: ApiServer>(
     home: &A,
     object: &ObjectRef,
+    version: Option<&str>,
     before: &impl Serialize,
     next: &impl Serialize,
 ) -> Result<(), CallError> {
@@ -176,7 +192,11 @@ async fn write<A: ApiServer>(
             next.entry(key.clone()).or_insert(Value::Null);
         }
     }
-    let body = PatchBody::Merge(json!({ "status": next }));
+    let mut body = json!({ "status": next });
+    if let Some(version) = version {
+        body["metadata"] = json!({ "resourceVersion": version });
+    }
+    let body = PatchBody::Merge(body);
     match home.patch(object, Some("status"), &body).await {
         Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
         Err(error) => Err(error),

@@ -215,7 +215,9 @@ fn standing(world: &World, step: &ApplyStep, facts: &AppReleaseFacts) -> Standin
     let is_that = spec.module_info == step.module_info
         && status.release_image == step.image
         && status.version == step.component.version
-        && spec.values == step.component.values;
+        && spec.values == step.component.values
+        // A spec that was written is not applied yet: whoever wrote it may have died since.
+        && (facts.generation.is_none() || status.observed_generation == facts.generation);
     let release = format!("{}/{}", step.component.namespace, step.component.name);
     let patches = world.resource_patches.value().into_iter().flatten();
     let patches = patches.filter(|p| p.release == release && !p.deleting);

@@ -204,6 +204,8 @@ pub struct PackageFacts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AppReleaseFacts {
+    /// metadata.generation; None: it is not known.
+    pub generation: Option<i64>,
     /// spec.
     pub spec: AppReleaseSpec,
     /// status.

@@ -8,18 +8,35 @@ use super::{Contents, Executor, Stop, kinds};
 use crate::observe::{Patches, typed};
 use crate::render::Renderer;
 use crate::server::{ApiServer, PatchBody};
-use api::names::{FIELD_MANAGER, RESOURCE_PATCH_FINALIZER};
-use api::objects::{ResourcePatch, ResourcePatchPhase, ResourcePatchStatus, object_ref};
+use api::names::{FIELD_MANAGER, NAMESPACE, RESOURCE_PATCH_FINALIZER};
+use api::objects::{
+    AppRelease, ResourcePatch, ResourcePatchPhase, ResourcePatchStatus, object_ref,
+};
 use planner::apply::{PatchFailure, PatchSpec};
 use serde_json::{Value, json};
 
-/// A ResourcePatch that is not in force says so.
+/// A ResourcePatch that is not in force says so. Of a plugin that came meanwhile the rounds about
+/// plugins speak.
 pub(super) async fn report<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     name: &str,
     message: &str,
 ) -> Result<(), Stop> {
-    patch_status(executor, name, Tried::default(), ResourcePatchPhase::Pending, message).await
+    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
+        return Ok(());
+    };
+    let before = patch.status.clone().unwrap_or_default();
+    let phase = ResourcePatchPhase::Pending;
+    let is_said = before.phase == phase && before.message == message;
+    if !is_said {
+        // Read after the patch: what comes into force in between is not written over.
+        let release = patch.spec.release.rsplit('/').next().unwrap_or_default();
+        let found = typed::<AppRelease, _>(executor.server, NAMESPACE, release).await?;
+        if found.is_some_and(|found| !found.spec.module_info.is_empty()) {
+            return Ok(());
+        }
+    }
+    say(executor, patch, Tried::default(), phase, message).await
 }
 
 /// ResourcePatches get our finalizer before they come into force: when one is deleted, what it set
@@ -108,9 +125,19 @@ async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
     phase: ResourcePatchPhase,
     message: &str,
 ) -> Result<(), Stop> {
-    let Some(patch) = typed::<ResourcePatch, _>(executor.server, "", name).await? else {
-        return Ok(());
-    };
+    match typed::<ResourcePatch, _>(executor.server, "", name).await? {
+        Some(patch) => say(executor, patch, tried, phase, message).await,
+        None => Ok(()),
+    }
+}
+
+async fn say<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    patch: ResourcePatch,
+    tried: Tried,
+    phase: ResourcePatchPhase,
+    message: &str,
+) -> Result<(), Stop> {
     // It was changed meanwhile: nothing is known of what it says now, and it is applied again.
     if tried.generation.is_some() && tried.generation != patch.metadata.generation {
         return Ok(());
@@ -141,6 +168,7 @@ async fn patch_status<A: ApiServer, R: Renderer, C: Contents>(
     let version = patch.metadata.resource_version.as_deref();
     let body = at_version(json!({ "status": merge_form(&status) }), version);
     let body = PatchBody::Merge(body);
+    let name = patch.metadata.name.as_deref().unwrap_or_default();
     executor.server.patch(&object_ref::<ResourcePatch>("", name), Some("status"), &body).await?;
     Ok(())
 }

@@ -22,7 +22,11 @@ pub(super) async fn app_releases<A: ApiServer>(
         all.into_iter()
             .filter(|r| r.metadata.namespace.as_deref() == Some(NAMESPACE))
             .map(|r| {
-                let facts = AppReleaseFacts { spec: r.spec, status: r.status.unwrap_or_default() };
+                let facts = AppReleaseFacts {
+                    generation: r.metadata.generation,
+                    spec: r.spec,
+                    status: r.status.unwrap_or_default(),
+                };
                 (r.metadata.name.unwrap_or_default(), facts)
             })
             .collect()

@@ -70,6 +70,7 @@ fn info(info: o::ModuleInfo) -> InfoFacts {
     InfoFacts {
         module: of(&meta.labels, MODULE_NAME_LABEL),
         accepted_risk: of(&meta.annotations, ACCEPTED_RISK_ANNOTATION),
+        resource_version: meta.resource_version,
         generation: meta.generation,
         created: meta.creation_timestamp.map(|time| time.0),
         deleting: meta.deletion_timestamp.is_some(),

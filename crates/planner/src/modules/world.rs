@@ -44,6 +44,8 @@ pub struct InfoFacts {
     pub name: String,
     /// Its plugin; empty where the label is missing.
     pub module: String,
+    /// metadata.resourceVersion: what is said of it is said of this one.
+    pub resource_version: Option<String>,
     /// metadata.generation.
     pub generation: Option<i64>,
     /// metadata.creationTimestamp.
