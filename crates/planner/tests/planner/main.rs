@@ -6,6 +6,7 @@
 mod checks;
 mod in_hand;
 mod invariants;
+mod module_rules;
 mod modules;
 mod modules_together;
 mod plugins;

@@ -81,7 +81,7 @@ pub(crate) fn edit<'a>(world: &'a mut World, module: &str) -> &'a mut InfoFacts 
     info
 }
 
-fn ready(status: &ModuleInfoStatus) -> String {
+pub(crate) fn ready(status: &ModuleInfoStatus) -> String {
     let ready = find(&status.conditions, ConditionType::Ready).unwrap();
     format!("{} {} {}", ready.status, ready.reason, ready.message)
 }
@@ -152,6 +152,7 @@ pub(crate) fn settle(world: &mut World) -> Vec<String> {
         said.extend(steps.iter().map(|step| match step {
             Step::Apply(step) => format!("apply {} {}", step.component.name, step.release),
             Step::Remove { name, .. } => format!("remove {name}"),
+            Step::Prune { name, .. } => format!("prune {name}"),
             Step::HoldModule { .. } => "hold".to_owned(),
             Step::ReleaseModule { .. } => "release".to_owned(),
             other => format!("{other:?}"),
@@ -373,7 +374,7 @@ fn a_plugin_is_upgraded_after_those_that_go_before_it() {
     assert_eq!(settle(&mut world), ["apply base 2.0.0", "apply pages 1.1.0"]);
 }
 
-fn of_lifecycle(lifecycle: Lifecycle, version: &str, target: &str) -> ConfigFacts {
+pub(crate) fn of_lifecycle(lifecycle: Lifecycle, version: &str, target: &str) -> ConfigFacts {
     let config = config("core", version, json!({ "targetClusterVersions": [target] }));
     ConfigFacts { lifecycle: LifecycleFact(lifecycle), ..config }
 }

@@ -4,7 +4,8 @@ use crate::world::World;
 use api::conditions::{ConditionType, find};
 use api::release::{PLUGINS_PRIORITY, PLUGINS_STAGE};
 use api::{CheckName, CheckState, StalledReason};
-use planner::{Situation, Step, StepResult};
+use planner::snapshot::ModuleConfigFacts;
+use planner::{Observed, Situation, Step, StepResult};
 
 const PLUGINS: &str = "{moduleInfos: {Value: [\
     {name: m-logs, module: logs, phase: Running, lifecycle: Aligned, version: 1.0.0, isObserved: true},\
@@ -198,4 +199,42 @@ fn the_publisher_says_what_moves_and_a_label_of_the_installed_plugin_does_not_ch
     let mut world = World::new().edited(&labelled).ask("4.3.0");
     let (moves, _) = moved(&mut world);
     assert_eq!(moves, ["logs 2.1.0", "base 4.3.0"]);
+}
+
+#[test]
+fn a_version_that_names_no_platform_is_nothing_that_an_upgrade_moves_to() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    let mut facts = world.snapshot.module_configs.value().unwrap().clone();
+    for (module, version) in [("logs", "1.0.0"), ("logs", "9.0.0")] {
+        let known = facts.iter().find(|c| c.module == module).unwrap().clone();
+        let version = version.to_owned();
+        let other = ModuleConfigFacts { version, target_cluster_versions: Vec::new(), ..known };
+        facts.push(other);
+    }
+    world.snapshot.module_configs = Observed::Value(facts);
+    assert_eq!(moved(&mut world).0, ["logs 2.1.0", "base 4.3.0"]);
+}
+
+#[test]
+fn what_is_said_of_a_plugin_before_it_was_asked_to_move_counts_for_nothing() {
+    let mut world = World::new().edited(PLUGINS).ask("4.3.0");
+    for _ in 0..60 {
+        world.round(|step| match step {
+            Step::MoveModule { .. } => StepResult::Waiting("Upgrading".into()),
+            _ => StepResult::Done,
+        });
+    }
+    let told = |world: &mut World, phase: &str, is_observed: bool| {
+        let Observed::Value(infos) = &mut world.snapshot.module_infos else { panic!() };
+        for (module, version) in [("logs", "2.1.0"), ("base", "4.3.0")] {
+            let info = infos.iter_mut().find(|info| info.module == module).unwrap();
+            info.version = version.to_owned();
+            info.phase = phase.to_owned();
+            info.is_observed = is_observed;
+        }
+        let steps = world.round(|_| StepResult::Waiting("it is looked at".into())).plan.steps;
+        steps.iter().any(|step| matches!(step, Step::MoveModule { .. }))
+    };
+    assert!(told(&mut world, "Running", false) && told(&mut world, "Upgrading", true));
+    assert!(!told(&mut world, "Running", true));
 }
