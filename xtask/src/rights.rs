@@ -93,26 +93,6 @@ pub const UNUSED: &[Unused] = &[
         why: "A platform that is installed from nothing has no ClusterModule yet.",
     },
     Unused {
-        resource: "moduleinfoes.cluster.alauda.io",
-        verbs: &["get", "patch"],
-        why: "The job of the documents has no plugins; an installed one is held by a finalizer, and one that is Aligned is moved with its cluster.",
-    },
-    Unused {
-        resource: "moduleinfoes.cluster.alauda.io/status",
-        verbs: &["patch"],
-        why: "What is said of an installed plugin.",
-    },
-    Unused {
-        resource: "moduleconfigs.cluster.alauda.io/status",
-        verbs: &["patch"],
-        why: "Whether a published version of a plugin can be installed.",
-    },
-    Unused {
-        resource: "moduleplugins.cluster.alauda.io/status",
-        verbs: &["patch"],
-        why: "Where a plugin is installed, and which versions there are.",
-    },
-    Unused {
         resource: "clusterroles.rbac.authorization.k8s.io",
         verbs: &["bind", "escalate"],
         why: "The API server asks for it, without a request of its own, when a role of the release is written or bound; by name only.",

@@ -1,18 +1,25 @@
-//! The life of plugins on a cluster that is idle.
+//! The life of plugins on a cluster that is idle: whatever goes wrong on the way, the end is that
+//! of the undisturbed life.
 
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::invariants::{all_of, app_release, typed};
 use crate::platform::object;
 use crate::plugins::{LOGS, LOGS_PATCH, PAGES, PAGES_PATCH, info_ref};
+use crate::schedules::{every_schedule, seeds, side_by_side};
 use crate::scope::owner;
 use crate::store::Store;
 use crate::world::World;
+use crate::world::ends::plain;
 use api::names::{GLOBAL, NAMESPACE, RUNNING};
 use api::objects::{
     AppReleasePhase, ModuleInfo, ModuleInfoStatus, ModulePlugin, ResourcePatch, object_ref,
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
+
+/// Schedules of a usual run, and all of them.
+const SCHEDULES: u64 = 60;
+const ALL_SCHEDULES: u64 = 4_000;
 
 /// What a user asks for; the next once that is done.
 pub(crate) const LIFE: [fn(&mut Store); 4] = [
@@ -105,6 +112,34 @@ pub(crate) fn all_gone(world: &World) {
     }
 }
 
+/// A life; the ends of its parts.
+fn live(faults: Faults, name: &str) -> (World, Vec<Vec<String>>) {
+    let mut world = offered(faults, name);
+    let mut ends = Vec::new();
+    for act in LIFE {
+        world.server.outside(act);
+        world.settle();
+        ends.push(plain(&world.store()));
+    }
+    (world, ends)
+}
+
+/// How each part of an undisturbed life ends, and how many changing requests it sends.
+fn undisturbed() -> &'static (Vec<Vec<String>>, u64) {
+    static ENDS: OnceLock<(Vec<Vec<String>>, u64)> = OnceLock::new();
+    ENDS.get_or_init(|| {
+        let (world, ends) = live(Faults::default(), "an undisturbed life of plugins");
+        (ends, world.changing())
+    })
+}
+
+fn lives_alike(faults: Faults, name: &str) {
+    let (world, ends) = live(faults, name);
+    for (found, expected) in ends.iter().zip(&undisturbed().0) {
+        world.ends_alike(found, expected);
+    }
+}
+
 #[test]
 fn a_plugin_is_installed_upgraded_removed_and_installed_again() {
     let mut world = offered(Faults::default(), "a life of plugins, part by part");
@@ -144,4 +179,28 @@ fn a_plugin_is_installed_upgraded_removed_and_installed_again() {
     runs(&world, PAGES, "1.1.0");
     runs(&world, LOGS, "1.0.0");
     [PAGES_PATCH, LOGS_PATCH].iter().for_each(|patch| in_force(&world, patch));
+}
+
+#[test]
+fn crashes_change_nothing_in_the_life_of_a_plugin() {
+    let (_, changing) = undisturbed();
+    let kills: Vec<(u64, Fault)> = (1..=*changing)
+        .flat_map(|request| [(request, Fault::DeadBefore), (request, Fault::DeadAfter)])
+        .collect();
+    side_by_side(&kills, |(request, fault)| {
+        lives_alike(Faults::at(*request, *fault), &format!("plugins, {fault:?} {request}"));
+    });
+    let seeds = seeds(SCHEDULES, ALL_SCHEDULES);
+    every_schedule("schedules of a life of plugins", &seeds, |seed| {
+        lives_alike(Faults::random(seed), &format!("plugins, SIMULATION_SEED={seed}"));
+    });
+}
+
+#[test]
+fn a_late_write_changes_nothing_in_the_life_of_a_plugin() {
+    let (_, changing) = undisturbed();
+    let late: Vec<u64> = (1..=*changing).collect();
+    side_by_side(&late, |request| {
+        lives_alike(Faults::at(*request, Fault::Late), &format!("plugins, late {request}"));
+    });
 }

@@ -1,13 +1,14 @@
 //! Bugs that were found in the life of plugins, each by its own name.
 
 use crate::faults::Faults;
-use crate::plugin_life::{of, runs};
+use crate::plugin_life::{in_force, of, runs};
 use crate::plugin_upgrade::installed;
-use crate::plugins::{LOGS, PAGES, info_ref};
+use crate::plugins::{LOGS, LOGS_PATCH, PAGES, info_ref};
 use crate::store::Store;
 use crate::world::World;
 use api::HistoryState;
 use api::names::GLOBAL;
+use planner::Step;
 
 /// What was said of the one that went is not said of the one that comes.
 #[test]
@@ -32,6 +33,16 @@ fn a_plugin_that_is_asked_for_again_as_it_goes_begins_anew() {
         world.settle();
         runs(&world, PAGES, "1.0.0");
     }
+}
+
+/// A round about the cluster that saw the cluster before a plugin was there speaks late.
+#[test]
+fn a_customisation_in_force_is_not_said_to_wait_by_a_round_that_saw_no_release() {
+    let mut world = installed(Faults::default(), "a report that comes late");
+    let message = "the release cpaas-system/logs is not installed on this cluster".to_owned();
+    world.execute(&Step::ReportPatch { name: LOGS_PATCH.to_owned(), message });
+    world.settle();
+    in_force(&world, LOGS_PATCH);
 }
 
 /// Its user was faster than the upgrade of the cluster, with a version that was pushed meanwhile.

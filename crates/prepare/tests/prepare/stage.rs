@@ -244,8 +244,8 @@ impl Stage {
         })
     }
 
-    /// Requests of `upgrade.sh` so far, as `verb resource`; of a question whether something would be
-    /// taken, as `try resource`.
+    /// Requests of `upgrade.sh` so far, as `verb resource`; of a question whether something would
+    /// be taken, as `try resource`.
     pub(crate) fn requests(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.plane.audit_log()).unwrap();
         let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
