@@ -8,8 +8,8 @@ use crate::plugins::{LOGS, PAGES};
 use crate::scope::{owner, record, same};
 use crate::store::{Change, Store};
 use api::HistoryState;
-use api::names::{MODULE_NAME_LABEL, RUNNING, module_info};
-use api::objects::{AppRelease, Cluster, ModuleInfo, object_ref};
+use api::names::{FIELD_MANAGER, MODULE_NAME_LABEL, RUNNING, module_info};
+use api::objects::{AppRelease, ModuleInfo, object_ref};
 use serde_json::Value;
 
 /// The ModuleInfo that an AppRelease, or an object of one, is part of.
@@ -135,10 +135,8 @@ impl Watch {
     /// Who lets a ModuleInfo go leaves nothing of it behind.
     pub(crate) fn nothing_is_left(&mut self, stores: Stores, change: &Change) {
         let Some(old) = change.old.as_ref().filter(|_| change.new.is_none()) else { return };
-        // What is left on a cluster that is registered no more is nobody's.
-        let cluster = object_ref::<Cluster>("", self.cluster);
-        let is_there = stores.home.get(&cluster).is_ok_and(|cluster| cluster.is_some());
-        if change.key.1 == "ModuleInfo" && is_there {
+        // A user may take one away that nobody holds.
+        if change.key.1 == "ModuleInfo" && change.manager == FIELD_MANAGER {
             let left = left(stores.server, &change.key.3, &module_of(&typed(old)));
             self.must(left.is_empty(), || format!("{} is gone, {left:?} is left", change.key.3));
         }
