@@ -16,11 +16,21 @@ const REFUSED: &str = "request refused: ";
 const AT_GLOBAL: &str = "on the global cluster: ";
 /// Longest remedy in a message, in bytes; the cause has at least the rest.
 const REMEDY_LIMIT: usize = 512;
+/// What is said before and after it: on which cluster, and where to see all.
+const BESIDE_LIMIT: usize = 128;
 
 /// Whether a remedy stays whole in a message: half a command helps nobody.
 #[must_use]
 pub const fn fits(remedy: &str) -> bool {
     remedy.len() <= REMEDY_LIMIT
+}
+
+/// A remedy for all of these, or for as many of the first ones as it has room for.
+#[must_use]
+pub fn for_all<T>(all: &[T], remedy: impl Fn(&[T]) -> String) -> String {
+    let has_room = |text: &String| text.len() + BESIDE_LIMIT <= REMEDY_LIMIT;
+    let many = (2..=all.len()).rev().map(|count| remedy(&all[..count])).find(has_room);
+    many.unwrap_or_else(|| remedy(&all[..all.len().min(1)]))
 }
 
 /// A cause and what clears it, as one message; a long cause never pushes the remedy out.
@@ -83,6 +93,17 @@ pub fn refusal(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_remedy_clears_as_many_as_it_has_room_for() {
+        let delete = |names: &[String]| format!("kubectl delete pod {}", names.join(" "));
+        let names = |count: usize, of: usize| vec!["x".repeat(of); count];
+        assert_eq!(for_all(&names(1, 3), delete), "kubectl delete pod xxx");
+        assert_eq!(for_all(&names(3, 1), delete), "kubectl delete pod x x x");
+        let cut = for_all(&names(100, 99), delete);
+        assert_eq!((cut.split(' ').count(), fits(&cut)), (3 + 3, true));
+        assert_eq!(for_all(&names(2, 900), delete).split(' ').count(), 3 + 1);
+    }
 
     #[test]
     fn what_is_written_is_read_again() {

@@ -69,9 +69,18 @@ impl From<kube::Error> for CallError {
                 let what = "the program of the kubeconfig that gives the credentials failed";
                 Self::Unauthorized(format!("{what} ({})", out.status))
             }
-            other => Self::Unavailable(api::text::line(&api::failure::chain(&other), 512)),
+            other => {
+                let said = api::failure::chain(&other);
+                Self::Unavailable(api::text::line(steady(&said), 512))
+            }
         }
     }
+}
+
+/// Without how long ago a certificate ended: that is another text at each look, and a status that
+/// says it would be written each time.
+fn steady(said: &str) -> &str {
+    said.split_once(": verification time ").map_or(said, |(head, _)| head)
 }
 
 pub(crate) fn of_status(status: &kube::core::Status) -> CallError {
@@ -116,6 +125,14 @@ fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expired_certificate_is_told_in_the_same_words_each_time() {
+        let said = "invalid peer certificate: certificate expired: verification time 1795771431 \
+            (UNIX), but certificate is not valid after 1609459200 (186312231 seconds ago)";
+        assert_eq!(steady(said), "invalid peer certificate: certificate expired");
+        assert_eq!(steady("no route to host"), "no route to host");
+    }
 
     #[test]
     fn only_what_no_waiting_changes_is_the_fault_of_the_object() {

@@ -61,9 +61,10 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// What to do where the version is another.
+    /// What to do where the version is another; nothing where the API server's answer says it.
     #[must_use]
-    pub fn hints(config: &str) -> Vec<String> {
+    pub fn hints(&self) -> Vec<String> {
+        let Self::Other { config, .. } = self else { return Vec::new() };
         let kind = <ModuleConfig as kube::Resource>::plural(&());
         vec![
             "push the package under a new version".to_owned(),

@@ -284,6 +284,7 @@ async fn cluster_object<A: ApiServer>(
         cluster.map(|c| ClusterObjectFacts {
             kind: c.spec.kind,
             phase: c.status.unwrap_or_default().phase,
+            labels: c.metadata.labels.unwrap_or_default(),
             external_etcd: c.spec.etcd.is_some_and(|e| e.external.is_some_and(|x| !x.is_null())),
         })
     }))

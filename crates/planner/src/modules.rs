@@ -7,6 +7,7 @@
 mod available;
 mod blocks;
 mod catalogue;
+mod circle;
 mod components;
 mod dependencies;
 mod path;
@@ -15,8 +16,9 @@ mod status;
 mod world;
 
 pub use blocks::accept;
-pub(crate) use blocks::detour_words;
+pub(crate) use blocks::{detour_words, first_words, misfit_words};
 pub use catalogue::{Catalogued, catalogue};
+pub(crate) use circle::{circle, circle_words};
 pub(crate) use dependencies::{matches, needed};
 pub use path::Detour;
 pub(crate) use path::{Published, detour};
@@ -87,6 +89,24 @@ pub fn plan(world: &World) -> Vec<ModulePlan> {
 }
 
 fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
+    let plan = asked_for(world, info);
+    match plan.situation {
+        // What is installed stays, and what users customise there meanwhile comes into force.
+        Situation::Blocked(_) | Situation::Waits(_) | Situation::RemovalPrevented(_) => {
+            let wanted = components::installed(world, info);
+            let steps = open(world, &wanted).0;
+            ModulePlan { steps, wanted, ..plan }
+        }
+        Situation::Unknown(_)
+        | Situation::Begin
+        | Situation::Moving
+        | Situation::Settled(_)
+        | Situation::Removing => plan,
+    }
+}
+
+/// What comes of what a ModuleInfo asks for.
+fn asked_for(world: &World, info: &InfoFacts) -> ModulePlan {
     let of = |situation| ModulePlan::of(info, situation);
     match inputs(world) {
         Ok(Inputs::Known) => {}
@@ -172,16 +192,7 @@ fn inputs(world: &World) -> Result<Inputs, String> {
 
 /// What brings a plugin to what it asks for.
 fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool) -> ModulePlan {
-    let mut notes = Vec::new();
-    let mut steps: Vec<Step> = Vec::new();
-    for step in &wanted {
-        let facts = world.app_releases.value().and_then(|all| all.get(&step.component.name));
-        match facts.map(|facts| standing(world, step, facts)) {
-            Some(Standing::Settled) => {}
-            Some(Standing::Customised(why)) => notes.push(why),
-            Some(Standing::Open) | None => steps.push(Step::Apply(Box::new(step.clone()))),
-        }
-    }
+    let (mut steps, notes) = open(world, &wanted);
     if steps.is_empty() {
         steps = surplus(world, info, &wanted);
     }
@@ -198,6 +209,20 @@ fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool
         steps = vec![Step::HoldModule { name: info.name.clone() }];
     }
     ModulePlan { steps, wanted, ..ModulePlan::of(info, situation) }
+}
+
+/// The steps to what is not as it is to be, and notes on customisations that do not apply.
+fn open(world: &World, wanted: &[ApplyStep]) -> (Vec<Step>, Vec<String>) {
+    let (mut steps, mut notes) = (Vec::new(), Vec::new());
+    for step in wanted {
+        let facts = world.app_releases.value().and_then(|all| all.get(&step.component.name));
+        match facts.map(|facts| standing(world, step, facts)) {
+            Some(Standing::Settled) => {}
+            Some(Standing::Customised(why)) => notes.push(why),
+            Some(Standing::Open) | None => steps.push(Step::Apply(Box::new(step.clone()))),
+        }
+    }
+    (steps, notes)
 }
 
 enum Standing {

@@ -27,6 +27,7 @@ use api::checks::CheckReason;
 use api::config::PreflightConfig;
 use api::objects::{Check, Preflight};
 use api::{CheckName, CheckState, Digest, Policy};
+use std::collections::BTreeMap;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,20 @@ pub struct Inputs<'a> {
 
 /// The outcome of a predicate; the error says which input is not known.
 type Found = Result<Verdict, String>;
+
+/// The commands that delete objects, each given as `namespace/name`: one for each namespace.
+fn delete_all(kind: &str, objects: &[String]) -> String {
+    api::remedy::for_all(objects, |objects| {
+        let mut by_namespace: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (namespace, name) in objects.iter().filter_map(|object| object.split_once('/')) {
+            by_namespace.entry(namespace).or_default().push(name);
+        }
+        let commands = by_namespace.into_iter().map(|(namespace, names)| {
+            format!("kubectl -n {namespace} delete {kind} {}", names.join(" "))
+        });
+        commands.collect::<Vec<_>>().join(" && ")
+    })
+}
 
 /// One row of the table of checks.
 pub struct CheckEntry {

@@ -1,12 +1,16 @@
 //! What was seen of the world in one round: plain data, taken once, with the time it was taken.
 
 use crate::modules::Published;
+use api::objects::{
+    Affinity, Dependency, DeployStatus, Descriptor, Lifecycle, ModuleConfigSpec, ModuleName,
+    RunningStatus,
+};
 use api::objects::{AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, DesiredUpdate};
-use api::objects::{Dependency, DeployStatus, Lifecycle, ModuleConfigSpec, RunningStatus};
 use api::signature::ReleaseSignature;
 use api::{Release, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Something that was looked at. Unknown is never taken for empty.
@@ -255,6 +259,8 @@ pub struct ClusterObjectFacts {
     pub phase: String,
     /// Whether etcd runs elsewhere.
     pub external_etcd: bool,
+    /// metadata.labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A Pod of the control plane.
@@ -284,7 +290,7 @@ pub struct CronJobFacts {
 }
 
 /// A ModuleInfo.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ModuleInfoFacts {
     /// metadata.name.
@@ -301,10 +307,14 @@ pub struct ModuleInfoFacts {
     pub accepted_risk: String,
     /// Whether its status is about what its spec says now.
     pub is_observed: bool,
+    /// Settings of the user.
+    pub config: Map<String, Value>,
+    /// The newest version to which it may be upgraded by itself; empty: none.
+    pub newest: String,
 }
 
 /// A ModuleConfig.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ModuleConfigFacts {
     /// Its module.
@@ -323,6 +333,14 @@ pub struct ModuleConfigFacts {
     pub dependencies: Vec<Dependency>,
     /// Risk of an upgrade to it; empty: none.
     pub risk: String,
+    /// On which clusters, and beside which plugins, it may be.
+    pub affinity: Option<Affinity>,
+    /// The plugins that are upgraded before it.
+    pub upgrade_before: Vec<ModuleName>,
+    /// Its settings where the user gives none.
+    pub config: Map<String, Value>,
+    /// Its form.
+    pub deploy_descriptors: Vec<Descriptor>,
     /// Why it cannot be installed now; None: it can.
     pub not_ready: Option<String>,
 }
@@ -340,6 +358,10 @@ impl ModuleConfigFacts {
             must_upgrade: spec.must_upgrade,
             dependencies: spec.dependencies,
             risk: spec.upgrade_risk_level,
+            affinity: spec.affinity,
+            upgrade_before: spec.upgrade_before,
+            config: spec.config,
+            deploy_descriptors: spec.deploy_descriptors,
             not_ready: None,
         }
     }

@@ -9,6 +9,7 @@ use api::release::{
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub mod obstacles;
 pub mod plugins;
 
 /// What is installed, by name of the AppRelease.

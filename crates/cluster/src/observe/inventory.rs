@@ -124,6 +124,7 @@ pub(super) async fn module_infos<A: ApiServer>(
             let label = |key: &str| info.metadata.labels.as_ref().and_then(|l| l.get(key).cloned());
             let annotations = info.metadata.annotations.as_ref();
             let status = info.status.unwrap_or_default();
+            let newest = status.available_versions.into_iter().next();
             ModuleInfoFacts {
                 module: label(MODULE_NAME_LABEL).unwrap_or_default(),
                 lifecycle: label(LIFECYCLE_LABEL).and_then(|l| lifecycle(&l)),
@@ -134,6 +135,8 @@ pub(super) async fn module_infos<A: ApiServer>(
                     .and_then(|a| a.get(ACCEPTED_RISK_ANNOTATION).cloned())
                     .unwrap_or_default(),
                 is_observed: status.observed_generation == info.metadata.generation,
+                config: info.spec.config,
+                newest: newest.map(|version| version.version).unwrap_or_default(),
             }
         });
         facts.collect()

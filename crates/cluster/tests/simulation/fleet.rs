@@ -30,7 +30,7 @@ const BEYOND: &str = "4.3.1";
 const DISABLED: &str = "disabled: [ClusterVersionUpgradeable, ResourcePatchUpgradeable]";
 
 /// Schedules of a usual run, and all of them.
-const SCHEDULES: u64 = 60;
+const SCHEDULES: u64 = 40;
 const ALL_SCHEDULES: u64 = 2_000;
 
 /// Both clusters at 4.2.1, each with a customisation and a plugin, and nothing asked for.

@@ -18,7 +18,7 @@ use api::objects::AppReleasePhase;
 use std::sync::OnceLock;
 
 /// Schedules of a usual run, and all of them.
-const SCHEDULES: u64 = 30;
+const SCHEDULES: u64 = 15;
 const ALL_SCHEDULES: u64 = 1_000;
 
 /// Both clusters at 4.2.1, with plugins to choose from.

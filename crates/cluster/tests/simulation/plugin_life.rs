@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::sync::OnceLock;
 
 /// Schedules of a usual run, and all of them.
-const SCHEDULES: u64 = 60;
+const SCHEDULES: u64 = 20;
 const ALL_SCHEDULES: u64 = 4_000;
 
 /// What a user asks for; the next once that is done.

@@ -1,14 +1,16 @@
 //! Bugs that were found in the life of plugins, each by its own name.
 
 use crate::faults::Faults;
+use crate::platform::object;
 use crate::plugin_life::{in_force, of, runs};
 use crate::plugin_upgrade::installed;
 use crate::plugins::{LOGS, LOGS_PATCH, PAGES, info_ref};
 use crate::store::Store;
 use crate::world::World;
 use api::HistoryState;
-use api::names::GLOBAL;
+use api::names::{GLOBAL, PLUGIN_NAMESPACE};
 use planner::Step;
+use serde_json::json;
 
 /// What was said of the one that went is not said of the one that comes.
 #[test]
@@ -43,6 +45,26 @@ fn a_customisation_in_force_is_not_said_to_wait_by_a_round_that_saw_no_release()
     world.execute(&Step::ReportPatch { name: LOGS_PATCH.to_owned(), message });
     world.settle();
     in_force(&world, LOGS_PATCH);
+}
+
+/// What is asked for next and refused says nothing about what is installed.
+#[test]
+fn a_customisation_comes_into_force_while_an_upgrade_of_its_plugin_is_refused() {
+    let mut world = installed(Faults::default(), "customised while an upgrade is refused");
+    world.server.outside(|store| store.ask(LOGS, "9.9.9"));
+    world.settle();
+    world.server.outside(|store| store.customise_logs("trace"));
+    world.settle();
+    in_force(&world, LOGS_PATCH);
+    world.server.outside(|store| store.uncustomise_plugin(LOGS_PATCH));
+    world.settle();
+    let logs = world.get(&object("ConfigMap", PLUGIN_NAMESPACE, LOGS)).unwrap();
+    assert_eq!(
+        (&logs["data"]["level"], &logs["data"]["version"]),
+        (&json!("info"), &json!("1.0.0"))
+    );
+    let info = world.get(&info_ref(LOGS)).unwrap();
+    assert_eq!(info["status"]["conditions"][0]["reason"], "Blocked");
 }
 
 /// Its user was faster than the upgrade of the cluster, with a version that was pushed meanwhile.

@@ -15,7 +15,7 @@ use api::names::{GLOBAL, NAMESPACE};
 use std::sync::OnceLock;
 
 /// Schedules of a usual run, and all of them.
-const SCHEDULES: u64 = 60;
+const SCHEDULES: u64 = 25;
 const ALL_SCHEDULES: u64 = 4_000;
 
 /// A cluster at 4.2.1 with both plugins installed and customised, to which 4.3.0 is offered.

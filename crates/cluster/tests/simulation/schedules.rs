@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Schedules of everything at once, edits included.
-const SCHEDULES: u64 = 350;
+const SCHEDULES: u64 = 250;
 const ALL_SCHEDULES: u64 = 10_000;
 /// One of so many seeds is run without edits as well: then the end is told to the last field.
 const OF_WHICH_EXACT: usize = 5;

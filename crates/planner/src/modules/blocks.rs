@@ -1,8 +1,8 @@
 //! Why what a ModuleInfo asks for is not begun: one rule each, each with what to do.
 
-use super::dependencies;
 use super::path::{Detour, detour};
 use super::world::{ConfigFacts, InfoFacts, World, is_for};
+use super::{circle, dependencies};
 use api::Lifecycle;
 use api::component_version::order;
 use api::names::ACCEPTED_RISK_ANNOTATION;
@@ -65,6 +65,12 @@ pub(super) fn all(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<
         found.extend(upgrade_path(world, info, config).map(Reason::from));
         found.extend(upgrade_before(world, info, config));
         found.extend(risk(info, config).map(Reason::from));
+    }
+    if found.iter().any(|reason| reason.passes)
+        && let Some(names) = circle::waits(world, info)
+    {
+        let (cause, remedy) = circle::circle_words(&names);
+        found.push(Reason::from(message(&cause, &remedy)));
     }
     found
 }
@@ -146,9 +152,14 @@ pub(super) fn affinity(world: &World, config: &ConfigFacts) -> Option<String> {
     let none = BTreeMap::new();
     let labels = world.labels.value().and_then(Option::as_ref).unwrap_or(&none);
     let why = affinity.misfit(labels)?;
-    let (name, cluster) = (&config.module, &world.cluster);
+    let (cause, remedy) = misfit_words(&config.module, &world.cluster, &why);
+    Some(message(&cause, &remedy))
+}
+
+/// What is said of a plugin that is not meant for a cluster, and what to do.
+pub(crate) fn misfit_words(module: &str, cluster: &str, why: &str) -> (String, String) {
     let remedy = format!("look: kubectl get {} {cluster} --show-labels", api::names::CLUSTERS);
-    Some(message(&format!("{name} is not meant for cluster {cluster}: {why}"), &remedy))
+    (format!("{module} is not meant for cluster {cluster}: {why}"), remedy)
 }
 
 /// Plugins that must not be on one cluster, whichever of the two says so.
@@ -240,13 +251,18 @@ fn upgrade_before(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Opti
     let mut others = others.filter_map(|other| world.info_of(&other.module_name));
     let passes = |text| Reason { text, passes: true };
     others.find_map(|other| {
-        let cause = format!("{} is upgraded before it", other.module);
         if world.is_moved_by_upgrade(info) && world.moved_to(other).is_some() {
-            return Some(passes(cause));
+            return Some(passes(format!("{} is upgraded before it", other.module)));
         }
         let newest = other.status.available_versions.first()?;
-        Some(Reason::from(message(&cause, &ask_for(&other.name, &newest.version))))
+        let (cause, remedy) = first_words(&other.module, &other.name, &newest.version);
+        Some(Reason::from(message(&cause, &remedy)))
     })
+}
+
+/// What is said where another plugin is upgraded first, and what to do.
+pub(crate) fn first_words(module: &str, info: &str, newest: &str) -> (String, String) {
+    (format!("{module} is upgraded before it"), ask_for(info, newest))
 }
 
 /// What puts something at risk is shown and has to be accepted.
@@ -259,7 +275,8 @@ fn risk(info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
         "" => config.spec.upgrade_risk_description.as_str(),
         english => english,
     };
-    let cause = format!("the upgrade to {version} has the risk {level}: {about}");
+    let about = if about.is_empty() { String::new() } else { format!(": {about}") };
+    let cause = format!("the upgrade to {version} has the risk {level}{about}");
     Some(message(&cause, &accept(&info.name, version)))
 }
 

@@ -2,6 +2,7 @@
 
 use super::world::{ConfigFacts, InfoFacts, World};
 use crate::plan::ApplyStep;
+use crate::snapshot::AppReleaseFacts;
 use api::names::PLUGIN_NAMESPACE;
 use api::objects::{ChartVersion, PluginRelease};
 use api::plugin_values;
@@ -39,6 +40,40 @@ pub(super) fn components(
     let registry = world.registry.value().map_or("", String::as_str);
     let of = |release| component(registry, info, config, &settings, release);
     config.spec.app_releases.iter().map(of).collect::<Result<_, _>>().map_err(|why| vec![why])
+}
+
+/// The AppReleases of what is installed, each as it says itself; none where the catalogue no longer
+/// has its version, for then nobody knows its images.
+pub(super) fn installed(world: &World, info: &InfoFacts) -> Vec<ApplyStep> {
+    let of = |(name, facts): (&String, &AppReleaseFacts)| {
+        let spec = &facts.spec;
+        let config = world.config(&info.module, &spec.version)?;
+        Some(ApplyStep {
+            component: Component {
+                name: name.clone(),
+                version: spec.version.clone(),
+                lifecycle: spec.lifecycle,
+                clusters: ClusterSelection::All,
+                chart: Some(spec.path.clone()),
+                manifests: None,
+                namespace: spec.destination.namespace.clone(),
+                values: spec.values.clone(),
+                timeout_seconds: u32::try_from(spec.timeout).unwrap_or(DEFAULT_TIMEOUT_S),
+                prune: BTreeSet::new(),
+            },
+            release: spec.release.clone(),
+            image: spec.release_image.clone(),
+            images: config.spec.images.clone(),
+            predecessors: BTreeSet::new(),
+            module_info: info.name.clone(),
+        })
+    };
+    // What was begun and withdrawn is no matter here: it goes on, or back, only as it is asked for.
+    let is_there = |(_, facts): &(&String, &AppReleaseFacts)| {
+        let (spec, status) = (&facts.spec, &facts.status);
+        (&spec.version, &spec.release_image) == (&status.version, &status.release_image)
+    };
+    world.parts_of(info).filter(is_there).map(of).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn component(

@@ -1,24 +1,20 @@
 //! What plugins of one cluster need of each other.
 
 use super::blocks::Reason;
+use super::circle::{OTHERS, circle};
 use super::world::{ConfigFacts, InfoFacts, World};
 use api::VersionRange;
 use api::component_version::parse;
 use api::names::RUNNING;
 use api::objects::Dependency;
 use api::remedy::message;
-use std::collections::BTreeSet;
-
-/// Most plugins that are followed from one to the next.
-const DEPTH_LIMIT: usize = 64;
 
 /// What a plugin needs and the cluster does not have, and what of the cluster needs another version
 /// of it.
 pub(super) fn unmet(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Vec<Reason> {
     if let Some(cycle) = cycle(world, config) {
         let cause = format!("its dependencies form a cycle: {}", cycle.join(" -> "));
-        let remedy = "ask the publisher of these plugins for other packages";
-        return vec![Reason::from(message(&cause, remedy))];
+        return vec![Reason::from(message(&cause, OTHERS))];
     }
     let needs = config.spec.dependencies.iter();
     let mut found: Vec<Reason> =
@@ -102,30 +98,13 @@ pub(crate) fn matches(wanted: &Dependency, version: &str) -> bool {
 
 /// The plugins by which one needs itself; None: it does not.
 fn cycle(world: &World, config: &ConfigFacts) -> Option<Vec<String>> {
-    let mut path = vec![config.module.clone()];
-    closes(world, config, &mut path, &mut BTreeSet::new()).then_some(path)
-}
-
-/// What was followed once leads nowhere a second time.
-fn closes(
-    world: &World,
-    config: &ConfigFacts,
-    path: &mut Vec<String>,
-    seen: &mut BTreeSet<String>,
-) -> bool {
-    for needed in &config.spec.dependencies {
-        let module = &needed.module_name;
-        let is_first = path.first() == Some(module);
-        if !is_first && (path.len() > DEPTH_LIMIT || !seen.insert(module.clone())) {
-            continue;
-        }
-        path.push(module.clone());
-        if is_first || next(world, module).is_some_and(|config| closes(world, config, path, seen)) {
-            return true;
-        }
-        path.pop();
-    }
-    false
+    let needs = |config: &ConfigFacts| -> Vec<String> {
+        config.spec.dependencies.iter().map(|needed| needed.module_name.clone()).collect()
+    };
+    circle(&config.module, &|module| match module == config.module {
+        true => needs(config),
+        false => next(world, module).map(needs).unwrap_or_default(),
+    })
 }
 
 /// The version of a plugin that the cluster has or asks for, else any of the catalogue.

@@ -24,6 +24,11 @@ pub fn due(world: &World, plans: &[ModulePlan]) -> Option<Timestamp> {
         Situation::RemovalPrevented(_) => Some(PREFLIGHT_INTERVAL_S),
         Situation::Blocked(_) | Situation::Settled(_) => None,
     };
+    // What is installed is customised, whatever else is asked for.
+    let interval_s = |plan: &ModulePlan| match plan.steps.is_empty() {
+        false => Some(interval_s(plan).unwrap_or(RUNNING_INTERVAL_S).min(RUNNING_INTERVAL_S)),
+        true => interval_s(plan),
+    };
     let soonest = plans.iter().filter_map(interval_s).min()?;
     world.now.checked_add(SignedDuration::from_secs(soonest)).ok()
 }

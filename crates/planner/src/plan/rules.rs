@@ -55,6 +55,12 @@ pub(super) fn may_begin(snapshot: &Snapshot, target: &Target) -> Result<(), Hold
     let none = Installed::new();
     let installed = snapshot.app_releases.or_empty(&none).map_err(Hold::Unknown)?;
     components_never_lower(snapshot, release, installed)?;
+    // While it is not known which plugins there are, their stage would be left out.
+    let unknown =
+        |error| Hold::Unknown(format!("the plugins of the cluster are not known: {error}"));
+    if !snapshot.module_infos.or_empty(&Vec::new()).map_err(unknown)?.is_empty() {
+        snapshot.module_configs.or_empty(&Vec::new()).map_err(unknown)?;
+    }
     let operations: usize =
         stages::build(snapshot, release, installed).iter().map(|s| s.operations.len()).sum();
     if operations > OPERATION_LIMIT {

@@ -1,7 +1,7 @@
 //! CRIUpgradePodsAbsent: no Pod of a container-runtime upgrade is left over: none with the label
 //! `cpaas.io/cri-upgrade` or a name `cri-upgrade-*`, in any namespace and any phase.
 
-use super::{Found, Inputs, Verdict};
+use super::{Found, Inputs, Verdict, delete_all};
 use api::checks::CheckReason;
 use api::names::{CRI_UPGRADE_LABEL, CRI_UPGRADE_PREFIX};
 use std::collections::BTreeMap;
@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let none = Vec::new();
     let pods = inputs.snapshot.cri_upgrade_pods.or_empty(&none)?;
-    let Some(first) = pods.first() else {
+    if pods.is_empty() {
         return Ok(Verdict::passed());
-    };
-    let (namespace, name) = first.split_once('/').unwrap_or_default();
+    }
     Ok(Verdict::failed(
         CheckReason::UpgradePodsFound,
         format!("left over: {}", api::text::names(pods)),
-        format!("once the runtime's upgrade has ended: kubectl -n {namespace} delete pod {name}"),
+        format!("once the runtime's upgrade has ended: {}", delete_all("pod", pods)),
     ))
 }
 

@@ -4,7 +4,7 @@
 //! `/etc/kubernetes/pki/apiserver-etcd-client.*`), or a Secret whose name speaks of etcd and of
 //! certificates or keys.
 
-use super::{Found, Inputs, Verdict};
+use super::{Found, Inputs, Verdict, delete_all};
 use crate::snapshot::CronJobFacts;
 use api::checks::CheckReason;
 
@@ -25,14 +25,14 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
         .filter(|j| !j.of_platform && backs_up_etcd(j))
         .map(|j| j.name.clone())
         .collect();
-    let Some(first) = custom.first() else {
+    if custom.is_empty() {
         return Ok(Verdict::passed());
-    };
-    let (namespace, name) = first.split_once('/').unwrap_or_default();
+    }
+    let it = if custom.len() == 1 { "it" } else { "them" };
     Ok(Verdict::failed(
         CheckReason::CustomBackupFound,
         format!("CronJobs that back up etcd: {}", api::text::names(&custom)),
-        format!("keep it elsewhere and delete it: kubectl -n {namespace} delete cronjob {name}"),
+        format!("keep {it} elsewhere and delete {it}: {}", delete_all("cronjob", &custom)),
     ))
 }
 

@@ -3,11 +3,15 @@
 //! ModuleConfig of its module, not lower than what is installed, whose `targetClusterVersions` hold
 //! the target or its minor line. The one to which the upgrade moves it can be installed
 //! (`readyForDeploy`), may be upgraded to from the installed one, and where it has an
-//! `upgradeRiskLevel`, that is accepted. Once all have moved, each has the plugins that it needs.
+//! `upgradeRiskLevel`, that is accepted; the labels of the cluster and the other plugins are what
+//! its `affinity` asks for, its form takes the settings of the ModuleInfo, and what stands in its
+//! `upgradeBefore` has no newer version or moves as well. No two that move wait for each other, and
+//! once all have moved, each has the plugins that it needs.
 
 use super::{Found, Inputs, Verdict};
 use crate::modules::detour_words;
 use crate::snapshot::ModuleInfoFacts;
+use crate::stages::obstacles::Moving;
 use crate::stages::plugins::{self, Move};
 use api::checks::CheckReason;
 use api::names::RUNNING;
@@ -46,8 +50,13 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     if let Some(verdict) = packages(inputs, &moves) {
         return Ok(verdict);
     }
-    let unmet = plugins::unmet(infos, configs, &moves);
-    Ok(unmet.into_iter().next().map_or_else(Verdict::passed, |(cause, remedy)| {
+    let cluster = &inputs.snapshot.cluster;
+    let moving = Moving { cluster, infos, configs, moves: &moves };
+    let labels = || {
+        let found = inputs.snapshot.cluster_object.or_empty(&None)?;
+        Ok(found.as_ref().map(|cluster| cluster.labels.clone()).unwrap_or_default())
+    };
+    Ok(moving.obstacle(labels)?.map_or_else(Verdict::passed, |(cause, remedy)| {
         Verdict::failed(CheckReason::PluginCannotMove, cause, remedy)
     }))
 }

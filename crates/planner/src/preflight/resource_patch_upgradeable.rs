@@ -6,6 +6,7 @@
 use super::{Found, Inputs, Verdict};
 use crate::stages::{self, Installed};
 use api::checks::CheckReason;
+use api::remedy::for_all;
 use std::collections::BTreeSet;
 
 pub(super) fn check(inputs: &Inputs<'_>) -> Found {
@@ -25,7 +26,7 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
     let names = |of: &[&crate::snapshot::ResourcePatchFacts]| -> Vec<String> {
         of.iter().map(|p| p.name.clone()).collect()
     };
-    if let Some(first) = open.first() {
+    if !open.is_empty() {
         let all = names(&open);
         return Ok(Verdict::failed(
             CheckReason::UnexemptResourcePatches,
@@ -34,10 +35,12 @@ pub(super) fn check(inputs: &Inputs<'_>) -> Found {
                 count(all.len()),
                 api::text::names(&all)
             ),
-            format!(
-                "review: kubectl get resourcepatches {name} -o yaml; then: kubectl annotate resourcepatches {name} {key}={target} --overwrite",
-                name = first.name
-            ),
+            for_all(&all, |all| {
+                let names = all.join(" ");
+                format!(
+                    "review: kubectl get resourcepatches {names} -o yaml; then: kubectl annotate resourcepatches {names} {key}={target} --overwrite"
+                )
+            }),
         ));
     }
     if exempt.is_empty() {

@@ -1,7 +1,7 @@
 //! The plugins that an upgrade of their cluster moves: Aligned and Core ones, never an Agnostic
 //! one.
 
-use crate::modules::{Detour, detour, is_for, matches, needed};
+use crate::modules::{Detour, detour, is_for};
 use crate::snapshot::{ModuleConfigFacts, ModuleInfoFacts, Snapshot};
 use api::Version;
 use api::component_version::order;
@@ -10,7 +10,7 @@ use api::objects::{Action, Lifecycle, Operation};
 use std::cmp::Ordering;
 
 /// Where an upgrade of the cluster brings a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Move<'a> {
     /// It is meant for the target as it is.
     Stays,
@@ -70,52 +70,6 @@ fn of<'a>(info: &ModuleInfoFacts, configs: &'a [ModuleConfigFacts], target: &str
         (None, Some(config)) => way(config).map_or(Move::Missing, |way| Move::NoWay(config, way)),
         (None, None) => Move::Missing,
     }
-}
-
-/// What the plugins that move, or that stay, need and do not have once all of them have moved, each
-/// with what to do.
-#[must_use]
-pub fn unmet(
-    infos: &[ModuleInfoFacts],
-    configs: &[ModuleConfigFacts],
-    moves: &[(&ModuleInfoFacts, Move<'_>)],
-) -> Vec<(String, String)> {
-    let after = |info: &ModuleInfoFacts| {
-        let to = moves.iter().find(|(moved, _)| moved.name == info.name).map(|(_, to)| *to);
-        match to {
-            Some(Move::To(config)) => config.version.clone(),
-            Some(Move::Stays | Move::Missing | Move::NoWay(..)) | None => info.version.clone(),
-        }
-    };
-    let is_moved = |info: &ModuleInfoFacts| after(info) != info.version;
-    let of = |info: &ModuleInfoFacts| {
-        let version = after(info);
-        configs.iter().find(|c| c.module == info.module && c.version == version)
-    };
-    let mut found = Vec::new();
-    for (info, config) in infos.iter().filter_map(|info| Some((info, of(info)?))) {
-        for wanted in &config.dependencies {
-            let other = infos.iter().find(|other| other.module == wanted.module_name);
-            let version = other.map(after).unwrap_or_default();
-            // What does not move and is not met today is no matter of this upgrade.
-            let concerns = is_moved(info) || other.is_some_and(is_moved);
-            if !concerns || other.is_some() && matches(wanted, &version) {
-                continue;
-            }
-            let state = match other {
-                None => "which is not installed".to_owned(),
-                Some(_) => format!("and it will be at {version}"),
-            };
-            let cause = format!("{} {} {}, {state}", config.module, config.version, needed(wanted));
-            let remedy = match other {
-                None => format!("install {} first", wanted.module_name),
-                Some(_) if is_moved(info) => format!("upgrade {} first", wanted.module_name),
-                Some(_) => format!("upgrade or remove {} first", config.module),
-            };
-            found.push((cause, remedy));
-        }
-    }
-    found
 }
 
 /// The operations of the plugins of the cluster; none while it is not known which there are.

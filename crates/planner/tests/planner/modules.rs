@@ -125,6 +125,11 @@ fn done(world: &mut World, step: &Step, gone: &mut BTreeSet<String>) {
             facts.spec.version.clone_from(&step.component.version);
             facts.spec.values.clone_from(&step.component.values);
             facts.spec.lifecycle = step.component.lifecycle;
+            facts.spec.release.clone_from(&step.release);
+            facts.spec.release_image.clone_from(&step.image);
+            step.component.path().clone_into(&mut facts.spec.path);
+            facts.spec.destination.namespace.clone_from(&step.component.namespace);
+            facts.spec.timeout = i64::from(step.component.timeout_seconds);
             facts.status.version.clone_from(&step.component.version);
             facts.status.release_image.clone_from(&step.image);
             facts.status.phase = AppReleasePhase::Ready;

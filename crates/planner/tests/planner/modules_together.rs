@@ -117,6 +117,23 @@ fn in_an_upgrade_of_the_cluster_what_goes_before_is_waited_for() {
     assert_eq!(settle(&mut world), ["apply base 2.0.0", "apply pages 2.0.0"]);
 }
 
+/// Preflight says so before; where a package comes later, nobody waits without a word.
+#[test]
+fn in_an_upgrade_of_the_cluster_two_that_wait_for_each_other_say_so() {
+    let first = |version: &str, other: &str| json!({ "targetClusterVersions": [version], "upgradeBefore": [{ "moduleName": other }] });
+    let configs = vec![
+        config("base", "1.0.0", json!({ "targetClusterVersions": ["4.2"] })),
+        config("base", "2.0.0", first("4.3", "pages")),
+        config("pages", "1.0.0", json!({ "targetClusterVersions": ["4.2"] })),
+        config("pages", "2.0.0", first("4.3", "base")),
+    ];
+    let mut world = world(configs, vec![info("pages", "1.0.0"), info("base", "1.0.0")]);
+    settle(&mut world);
+    upgrade(&mut world, &[("pages", "2.0.0"), ("base", "2.0.0")]);
+    let (why, waits) = held(&world, "pages");
+    assert!(!waits && why[0].contains("wait for each other: pages -> base -> pages"), "{why:?}");
+}
+
 #[test]
 fn an_aligned_plugin_may_be_upgraded_alone_and_a_core_one_offers_nothing() {
     for (lifecycle, moves) in [(Lifecycle::Aligned, true), (Lifecycle::Core, false)] {

@@ -11,7 +11,7 @@ const PLUGINS: &str = "{moduleInfos: {Value: [\
     {name: m-logs, module: logs, phase: Running, lifecycle: Aligned, version: 1.0.0, isObserved: true},\
     {name: m-base, module: base, phase: Running, lifecycle: Core, version: 4.2.0, isObserved: true},\
     {name: m-both, module: both, phase: Running, lifecycle: Aligned, version: 1.5.0, isObserved: true},\
-    {name: m-shop, module: shop, phase: Running, version: 1.0.0, isObserved: true}]}, \
+    {name: m-shop, module: shop, phase: Running, version: 1.0.0, newest: 2.0.0, isObserved: true}]}, \
     moduleConfigs: {Value: [\
     {module: logs, version: 1.0.0, targetClusterVersions: ['4.2']},\
     {module: logs, version: 2.0.0, targetClusterVersions: ['4.3']},\
@@ -172,6 +172,87 @@ fn a_way_that_is_not_open_and_a_need_that_is_not_met_are_said_before_anything_be
     let together = "{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'],\
         dependencies: [{moduleName: base, versionsMatch: ['>=4.3.0']}]}";
     assert_eq!(said(&logs(together)).0, "AsExpected");
+}
+
+/// The rules that would hold a plugin once the components of the release have moved.
+#[test]
+fn what_would_hold_a_plugin_in_the_middle_of_the_upgrade_is_said_before_it_begins() {
+    let said = |logs: &str, base: &str| {
+        let catalogue = format!(
+            "{{moduleConfigs: {{Value: [\
+            {{module: logs, version: 1.0.0, targetClusterVersions: ['4.2']}},\
+            {{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], {logs}}},\
+            {{module: base, version: 4.3.0, targetClusterVersions: ['4.3'], {base}}},\
+            {{module: both, version: 1.5.0, targetClusterVersions: ['4.3']}},\
+            {{module: shop, version: 1.0.0}}]}}}}"
+        );
+        let mut world = World::new().edited(PLUGINS).edited(&catalogue);
+        let checks = world.done_round().plan.preflight.unwrap().checks;
+        let found = checks.into_iter().find(|c| c.name == CheckName::ModuleInfoStable.as_str());
+        let found = found.unwrap();
+        (found.reason.as_str().to_owned(), format!("{} fix: {}", found.message, found.remedy))
+    };
+    let number = "'urn:alm:descriptor:com.tectonic.ui:number'";
+    let form = format!(
+        "deployDescriptors: [{{path: days, x-descriptors: [{number}]}}], config: {{days: many}}"
+    );
+    for (logs, base, says) in [
+        (
+            "affinity: {clusterAffinity: {matchLabels: {disk: fast}}}",
+            "",
+            "logs is not meant for cluster global: it must have the labels disk=fast",
+        ),
+        (
+            "affinity: {pluginAntiAffinity: [shop]}",
+            "",
+            "logs 2.0.0 must not be where shop is fix: remove one of them: kubectl delete moduleinfo m-shop",
+        ),
+        (form.as_str(), "", "the settings of logs do not do for 2.0.0: "),
+        (
+            "upgradeBefore: [{moduleName: shop}]",
+            "",
+            "logs 2.0.0: shop is upgraded before it fix: kubectl patch moduleinfo m-shop",
+        ),
+        (
+            "upgradeBefore: [{moduleName: base}]",
+            "upgradeBefore: [{moduleName: logs}]",
+            "they wait for each other: logs -> base -> logs",
+        ),
+        (
+            "upgradeBefore: [{moduleName: base}]",
+            "dependencies: [{moduleName: logs, versionsMatch: ['>=2.0.0']}]",
+            "they wait for each other: logs -> base -> logs",
+        ),
+    ] {
+        let (reason, text) = said(logs, base);
+        assert_eq!(reason, "PluginCannotMove", "{text}");
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    for (logs, base) in [
+        ("affinity: {clusterAntiAffinity: {matchLabels: {disk: fast}}}", ""),
+        ("upgradeBefore: [{moduleName: base}, {moduleName: both}, {moduleName: none}]", ""),
+        ("upgradeBefore: [{moduleName: base}]", "dependencies: [{moduleName: logs}]"),
+    ] {
+        assert_eq!(said(logs, base).0, "AsExpected", "{logs} {base}");
+    }
+}
+
+/// With the check switched off, what cannot be read is still not taken for nothing.
+#[test]
+fn an_upgrade_does_not_begin_without_its_plugins_while_they_cannot_be_read() {
+    for unread in ["moduleInfos", "moduleConfigs"] {
+        let edit = format!(
+            "{{cvoConfig: {{Value: 'disabled: [ModuleInfoStable]'}}, {unread}: {{Unknown: forbidden}}}}"
+        );
+        let mut world = World::new().edited(PLUGINS).edited(&edit).ask("4.3.0");
+        for _ in 0..5 {
+            let round = world.done_round();
+            assert_ne!(round.plan.situation, Situation::Running, "{unread}");
+            assert!(!round.plan.steps.iter().any(|s| matches!(s, Step::Apply(_))), "{unread}");
+        }
+        let mut world = world.edited(PLUGINS);
+        assert_eq!(moved(&mut world).0, ["logs 2.1.0", "base 4.3.0"], "{unread}");
+    }
 }
 
 #[test]

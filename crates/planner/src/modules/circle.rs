@@ -1,0 +1,63 @@
+//! Plugins each of which leads to the next and the last to the first: by what they need, or by what
+//! has to move before them.
+
+use super::dependencies::matches;
+use super::world::{InfoFacts, World};
+use std::collections::BTreeSet;
+
+/// Most names that are followed from one to the next.
+const DEPTH_LIMIT: usize = 64;
+
+/// A way from a name back to itself; None: there is none.
+pub(crate) fn circle(first: &str, leads_to: &dyn Fn(&str) -> Vec<String>) -> Option<Vec<String>> {
+    let mut path = vec![first.to_owned()];
+    closes(leads_to(first), &mut path, &mut BTreeSet::new(), leads_to).then_some(path)
+}
+
+/// What was followed once leads nowhere a second time.
+fn closes(
+    next: Vec<String>,
+    path: &mut Vec<String>,
+    seen: &mut BTreeSet<String>,
+    leads_to: &dyn Fn(&str) -> Vec<String>,
+) -> bool {
+    for name in next {
+        let is_first = path.first() == Some(&name);
+        if !is_first && (path.len() > DEPTH_LIMIT || !seen.insert(name.clone())) {
+            continue;
+        }
+        path.push(name.clone());
+        if is_first || closes(leads_to(&name), path, seen, leads_to) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}
+
+/// What is said of plugins that wait for each other, and what to do.
+pub(crate) fn circle_words(names: &[String]) -> (String, String) {
+    (format!("they wait for each other: {}", names.join(" -> ")), OTHERS.to_owned())
+}
+
+/// What to do about plugins that lead in a circle.
+pub(super) const OTHERS: &str = "ask the publisher of these plugins for other packages";
+
+/// The plugins that the upgrade of the cluster moves, each after the next, with this one.
+pub(super) fn waits(world: &World, info: &InfoFacts) -> Option<Vec<String>> {
+    let is_to_move =
+        |name: &String| world.info_of(name).filter(|other| world.moved_to(other).is_some());
+    circle(&info.module, &|module| {
+        let moved = world.info_of(module).and_then(|info| Some((info, world.moved_to(info)?)));
+        let Some(config) = moved.and_then(|(_, target)| world.config(module, target)) else {
+            return Vec::new();
+        };
+        let needs = config.spec.dependencies.iter().filter(|wanted| {
+            let other = is_to_move(&wanted.module_name);
+            other.is_some_and(|other| !matches(wanted, &other.status.version))
+        });
+        let needs = needs.map(|wanted| &wanted.module_name);
+        let first = config.spec.upgrade_before.iter().map(|other| &other.module_name);
+        needs.chain(first.filter(|name| is_to_move(name).is_some())).cloned().collect()
+    })
+}
