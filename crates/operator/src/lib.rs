@@ -20,6 +20,7 @@ use crate::lease::Election;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use cluster::Live;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub fn logs(filter: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot start: no API server configuration, no port.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    allow_files();
     let config = settings.kube_config().await?;
     let pulse = Arc::new(http::Pulse::new(http::ALIVE));
     let server = Live::new(config)
@@ -95,6 +97,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     http.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets this process have as many connections as the machine allows: hundreds of clusters need more
+/// than what a container usually begins with.
+fn allow_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(?current, ?maximum, %error, "the limit of open files cannot be raised");
+    }
 }
 
 /// Lets rounds end that were told to, and gives up those that do not: what reads of a cluster that

@@ -110,9 +110,9 @@ impl Plugin {
     fn failed(&self, connection: &Connection, error: PublishError) -> Failure {
         match error {
             PublishError::Call { action, source } => connection.failed(action)(source),
-            PublishError::Other { ref config, .. } => Failure::Refused {
+            PublishError::Other { .. } => Failure::Refused {
                 message: format!("{}: {error}", self.file),
-                hints: PublishError::hints(config),
+                hints: error.hints(),
             },
         }
     }

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use api::names::{GLOBAL, NAMESPACE, PRODUCT_BASE, PULL_SECRET, REGISTRY_ADMIN};
@@ -14,13 +13,13 @@ use sandbox::{ControlPlane, Narrator, TestRegistry, default_cache};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// As whom `upgrade.sh` comes, so that the audit log tells it from the tests.
 const USER: &str = "upgrader";
-/// One API server at a time: the machine may be small.
-static TURN: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+/// Two API servers at a time: the machine may be small, and most of the time they are waited for.
+static TURN: Semaphore = Semaphore::const_new(2);
 
 /// A run of `upgrade.sh`.
 #[derive(Debug)]
@@ -112,13 +111,13 @@ pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) plane: ControlPlane,
     kubeconfig: PathBuf,
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Stage {
     /// A cluster without anything; `simulated` brings controllers and Pods that run.
     pub(crate) async fn new(simulated: bool) -> Self {
-        let turn = TURN.lock().await;
+        let turn = TURN.acquire().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let toolchain = toolchain();
         let kube = toolchain.build(&Tool::kube(KubernetesVersion::default())).await.unwrap();

@@ -244,9 +244,8 @@ fn arriving(package: &PluginPackage) -> Arriving<'_> {
 fn unpublished(connection: &Connection, error: PublishError) -> Failure {
     match error {
         PublishError::Call { action, source } => connection.failed(action)(source),
-        PublishError::Other { ref config, .. } => {
-            let hints = PublishError::hints(config);
-            Failure::Refused { message: error.to_string(), hints }
+        PublishError::Other { .. } => {
+            Failure::Refused { message: error.to_string(), hints: error.hints() }
         }
     }
 }
