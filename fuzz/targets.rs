@@ -2,22 +2,28 @@
 //! runs these functions, and so do the tests of `artifacts`, on the corpora kept beside this file.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
 
 use api::config::PreflightConfig;
 use api::version::{KubernetesVersion, Version, VersionRange};
-use api::{ImageRef, Release};
+use api::{ImageRef, Release, plugin_values};
 use artifacts::content::{ReleaseContent, is_release_path};
 use artifacts::digest;
 use artifacts::oci::{
     CONFIG_TYPE, DOCUMENT_TYPES, Descriptor, ImageConfig, Index, LAYER_GZIP_TYPE, LAYER_TYPE,
     Manifest,
 };
+use artifacts::plugin::{self, PluginPackage};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 /// A target by its name: that of its file in `fuzz_targets` and of its folder in `corpus`.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 7] = [
+pub(crate) const TARGETS: [Target; 9] = [
     ("package_reader", package_reader),
     ("oci_manifest", oci_manifest),
     ("image_reference", image_reference),
@@ -25,6 +31,8 @@ pub(crate) const TARGETS: [Target; 7] = [
     ("cvo_config", cvo_config),
     ("versions", versions),
     ("www_authenticate", www_authenticate),
+    ("plugin_yaml", plugin_yaml),
+    ("plugin_package", plugin_package),
 ];
 
 const RELEASE: &str = "
@@ -42,10 +50,10 @@ stages:
 
 /// The layer of a product image, plain and packed; a chart; the sums of a package.
 pub(crate) fn package_reader(data: &[u8]) {
-    for kind in [LAYER_TYPE, LAYER_GZIP_TYPE] {
+    for (kind, plain) in [(LAYER_TYPE, data), (LAYER_GZIP_TYPE, &unpacked(data)[..])] {
         let config = format!(
             r#"{{"architecture":"amd64","os":"linux","rootfs":{{"diff_ids":["{}"]}}}}"#,
-            digest::of(data)
+            digest::of(plain)
         );
         let manifest = Manifest::new(
             Descriptor::of(CONFIG_TYPE, config.as_bytes()),
@@ -54,7 +62,6 @@ pub(crate) fn package_reader(data: &[u8]) {
         let read =
             ReleaseContent::read(digest::of(b"manifest"), &manifest, config.as_bytes(), data);
         if let Ok(content) = read {
-            assert_eq!(kind, LAYER_TYPE, "a packed layer is never its own unpacked one");
             assert!(content.files.keys().all(|path| is_release_path(path)));
         }
     }
@@ -150,6 +157,57 @@ pub(crate) fn www_authenticate(data: &[u8]) {
         Ok(None) => {}
         Err(reason) => one_line(&reason),
     }
+}
+
+/// `plugin.yaml` and `rbac.yaml` of a plugin package.
+pub(crate) fn plugin_yaml(data: &[u8]) {
+    match plugin::read_config(data) {
+        Ok(config) => {
+            for chart in config.app_releases.iter().flat_map(|release| &release.chart_versions) {
+                let image = format!("registry.local:5000/{}:{}", chart.name, chart.version);
+                assert!(image.parse::<ImageRef>().is_ok(), "{image}");
+            }
+            for template in config.values_templates.values() {
+                let values = plugin_values::values(template, &config.config);
+                assert!(values.expect("it was made of the defaults").is_object());
+            }
+            let problems = plugin_values::check(&config.deploy_descriptors, &config.config);
+            problems.iter().for_each(|problem| one_line(problem));
+        }
+        Err(reason) => one_line(&reason),
+    }
+    match plugin::read_rights(data, "pages") {
+        Ok(objects) => assert!(!objects[0]["rules"].to_string().contains('*')),
+        Err(reason) => one_line(&reason),
+    }
+}
+
+/// The archive of a plugin package, before it is packed.
+pub(crate) fn plugin_package(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let (file, into) = (folder.path().join("plugin.tgz"), folder.path().join("unpacked"));
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(data).expect("memory takes everything");
+    fs::write(&file, packed.finish().expect("memory takes everything")).expect("there is room");
+    if let Err(error) = plugin::peek(&file) {
+        one_line(&error.to_string());
+    }
+    match PluginPackage::unpack(&file, &into, |_| {}) {
+        Ok(package) => {
+            assert!(api::names::is_label(package.name()));
+            assert!(package.verify(|_| {}).is_ok(), "what was unpacked is not what its sums say");
+        }
+        Err(error) => one_line(&error.to_string()),
+    }
+    let beside = fs::read_dir(&folder).expect("it is there").count();
+    assert!(beside <= 2, "something is written beside the folder that was given");
+}
+
+/// The first mebibyte of what is packed; nothing where it is no gzip.
+fn unpacked(data: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let read = GzDecoder::new(data).take(1024 * 1024).read_to_end(&mut plain);
+    read.map_or_else(|_| Vec::new(), |_| plain)
 }
 
 /// What is told to a user is one line of a limited length.

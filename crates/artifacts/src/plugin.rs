@@ -37,6 +37,30 @@ const CHART_SUFFIX: &str = ".tgz";
 /// Largest file of objects, in bytes: the API server takes no larger object.
 const OBJECTS_LIMIT: u64 = 1024 * 1024;
 
+/// What the ModuleConfig of a `plugin.yaml` says, where its rules hold. Whether the charts and
+/// images beside it are those is for [`PluginPackage::open`].
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn read_config(plugin: &[u8]) -> Result<ModuleConfigSpec, String> {
+    checked(plugin).map(|objects| objects.config)
+}
+
+/// The ClusterRole and the ClusterRoleBinding of an `rbac.yaml`, where they allow what those of
+/// this plugin may.
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn read_rights(rights: &[u8], plugin: &str) -> Result<Vec<Value>, String> {
+    rights::parse(rights, plugin)
+}
+
+fn checked(plugin: &[u8]) -> Result<Objects, String> {
+    let objects = Objects::parse(plugin)?;
+    rules::check(&objects)?;
+    Ok(objects)
+}
+
 /// An extracted plugin package whose rules hold.
 #[derive(Debug, Clone)]
 pub struct PluginPackage {
@@ -87,11 +111,9 @@ impl PluginPackage {
         let summed = Summed::read(folder)?;
         contents::check_listed(&summed)?;
         let objects = summed.listed(PLUGIN_FILE, OBJECTS_LIMIT)?;
-        let objects = Objects::parse(&objects)
-            .and_then(|objects| rules::check(&objects).map(|()| objects))
-            .map_err(|reason| PluginError::rule(PLUGIN_FILE, reason))?;
+        let objects = checked(&objects).map_err(|reason| PluginError::rule(PLUGIN_FILE, reason))?;
         let rights = summed.listed(RIGHTS_FILE, OBJECTS_LIMIT)?;
-        let rights = rights::parse(&rights, &objects.name)
+        let rights = read_rights(&rights, &objects.name)
             .map_err(|reason| PluginError::rule(RIGHTS_FILE, reason))?;
         let layout = contents::layout(&summed)?;
         contents::check_artifacts(&summed, &layout, &objects.config)?;

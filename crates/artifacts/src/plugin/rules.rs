@@ -8,6 +8,7 @@ use api::plugin_values::{is_path, values};
 use api::{ChartVersion, Descriptor, ImageRef, ModuleConfigSpec, Version, VersionRange};
 
 use super::objects::Objects;
+use serde_json::Value;
 
 /// Most AppReleases of one plugin.
 const RELEASE_LIMIT: usize = 64;
@@ -19,6 +20,7 @@ const TRANSIT_LIMIT_S: i64 = 7 * 24 * 3600;
 /// Checks what is applied and shown before anything of it is.
 pub(super) fn check(objects: &Objects) -> Result<(), String> {
     let config = &objects.config;
+    check_known(&objects.module_config["spec"])?;
     check_version(&config.version)?;
     check_limits(config)?;
     check_names(config)?;
@@ -36,6 +38,30 @@ pub(super) fn check(objects: &Objects) -> Result<(), String> {
     {
         true => Ok(()),
         false => Err("an entry of resourcesBlockRemove lacks its apiVersion or kind".to_owned()),
+    }
+}
+
+/// What would decide about an installation and has no rule here must not be passed over in silence.
+fn check_known(spec: &Value) -> Result<(), String> {
+    let has = |object: &Value, field: &str| match object.get(field) {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(all)) => !all.is_empty(),
+        Some(Value::Object(all)) => !all.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => true,
+    };
+    let entries = |list: &str| spec[list].as_array().map_or(&[][..], Vec::as_slice);
+    let of_spec = ["crossClusterDependencies", "pluginDependencies"]
+        .into_iter()
+        .find(|field| has(spec, field))
+        .map(str::to_owned);
+    let of_entries = [("appReleases", "installCondition"), ("dependencies", "instanceName")]
+        .into_iter()
+        .find(|(list, field)| entries(list).iter().any(|entry| has(entry, field)))
+        .map(|(list, field)| format!("{field} in {list}"));
+    match of_spec.or(of_entries) {
+        None => Ok(()),
+        Some(field) => Err(format!("it has {field}, which is not supported")),
     }
 }
 

@@ -301,6 +301,22 @@ const OBJECTS: &[(Change, &str)] = &[
         |p| spec(p)["images"]["Web"] = spec(p)["images"]["web"].clone(),
         "'Web' is no name of an image",
     ),
+    (
+        |p| spec(p)["crossClusterDependencies"] = json!(["other"]),
+        "it has crossClusterDependencies, which is not supported",
+    ),
+    (
+        |p| spec(p)["pluginDependencies"] = json!({ "crossCluster": {} }),
+        "it has pluginDependencies, which is not supported",
+    ),
+    (
+        |p| spec(p)["appReleases"][0]["installCondition"] = "<< .MiConfig.replicas >>".into(),
+        "it has installCondition in appReleases, which is not supported",
+    ),
+    (
+        |p| spec(p)["dependencies"][0]["instanceName"] = "one".into(),
+        "it has instanceName in dependencies, which is not supported",
+    ),
 ];
 
 #[test]
