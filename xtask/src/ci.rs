@@ -4,8 +4,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sandbox::Narrator;
+use xtask::package::build_tools;
 
 use crate::times::{BUILD, Times};
 use crate::{codegen, tidy};
@@ -38,6 +41,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
 
 fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Totals) -> Result<()> {
     components(root)?;
+    let tools = tools(root, !arguments.quick);
     told(times, "format", || plain(root, &["fmt", "--all", "--check"]));
     told(times, "tidy", || tidy::run(root));
     told(times, "generated files", || codegen::check(root));
@@ -52,6 +56,11 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
         }
         return Ok(());
     }
+    // What of them is not there yet.
+    told(times, "tools", || match tools.join() {
+        Ok(built) => built,
+        Err(_) => bail!("the build of the tools ended in a panic"),
+    });
     told(times, "tests", || {
         let run = ["test", "--workspace", "--exclude", CLUSTER_TESTS, "--no-fail-fast"];
         tests(root, &run, Shown::Failures, totals)
@@ -66,6 +75,18 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
         });
     }
     Ok(())
+}
+
+/// Builds the Go programs beside the Rust ones: each of both leaves a core idle for minutes.
+fn tools(root: &Path, of_releases: bool) -> JoinHandle<Result<()>> {
+    let root = root.to_owned();
+    std::thread::spawn(move || {
+        let variable = |name: &str| std::env::var_os(name);
+        let home = variable("HOME");
+        let cache = sandbox::default_cache(variable("XDG_CACHE_HOME").as_deref(), home.as_deref())?;
+        let runtime = tokio::runtime::Runtime::new().context("start a runtime")?;
+        runtime.block_on(build_tools(&root, &cache, of_releases, Narrator::stderr()))
+    })
 }
 
 /// Runs a step under its heading; whether it passed.

@@ -12,12 +12,15 @@ use xtask::figures::FIGURE;
 /// Tells the tests on real servers to take their full sizes.
 const FULL_SIZE: &str = "E2E_SOAK";
 
-/// Compares the product, built as it is shipped, with what a user would take instead.
-pub(crate) fn bench(root: &Path) -> Result<()> {
-    let packages = ["operator", "prepare", "ac", "bench"].into_iter().flat_map(|p| ["-p", p]);
+/// Compares the product, built as it is shipped, with what a user would take instead, in all works
+/// or those that are named.
+pub(crate) fn bench(root: &Path, works: &[String]) -> Result<()> {
+    let packages = ["operator", "prepare", "ac", "violet", "bench"];
+    let packages = packages.into_iter().flat_map(|p| ["-p", p]);
     let build = ["build", "--release", "--locked"].into_iter().chain(packages);
     cargo(root, build, &[])?;
-    let run = ["run", "--release", "--locked", "--quiet", "-p", "bench"];
+    let run = ["run", "--release", "--locked", "--quiet", "-p", "bench", "--"];
+    let run = run.into_iter().chain(works.iter().map(String::as_str));
     cargo(root, run, &[("ACP_PROGRAMS", shipped()?)])
 }
 

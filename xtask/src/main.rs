@@ -34,7 +34,10 @@ enum Verb {
     /// Shows the job of the documents, from 4.2.1 to 4.3.0, on real clusters that stay up.
     Demo,
     /// Compares the product with what a user would take instead; writes bench/RESULTS.md.
-    Bench,
+    Bench {
+        /// Only these works; then nothing is written.
+        works: Vec<String>,
+    },
     /// Runs the tests of faults at their full size, hours; writes bench/RESULTS.md.
     Soak {
         /// Only these parts.
@@ -73,9 +76,9 @@ async fn run(verb: Verb) -> Result<()> {
             sandbox::prepare_machine().await?;
             demo(&root)
         }
-        Verb::Bench => {
+        Verb::Bench { works } => {
             sandbox::prepare_machine().await?;
-            long::bench(&root)
+            long::bench(&root, &works)
         }
         Verb::Soak { parts } => {
             sandbox::prepare_machine().await?;

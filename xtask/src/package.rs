@@ -11,6 +11,7 @@ pub(crate) mod render;
 pub(crate) mod rights;
 pub(crate) mod signing;
 mod template;
+mod tools;
 pub(crate) mod workshop;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use artifacts::build::{Compression, LayoutWriter};
 use sandbox::Narrator;
 
 pub use content::Programs;
+pub use tools::build_tools;
 
 use content::Source;
 use inputs::Stamp;

@@ -177,9 +177,10 @@ async fn the_demo_releases_pass_every_check() {
     let work = tempfile::tempdir().unwrap();
     let work = work.path();
     let builder = builder(work).await;
-    for (version, rights, not) in
-        [("4.2.1", "legacy", "platformnotices"), ("4.3.0", "platformnotices", "legacy")]
-    {
+    for (version, rights, not) in [
+        ("4.2.1", &["acp:coredns"][..], "platformnotices"),
+        ("4.3.0", &["acp:coredns", "platformnotices"], "legacy"),
+    ] {
         let source = project().join("release").join(version);
         let folder = work.join(version);
         fs::create_dir_all(folder.join("manifests")).unwrap();
@@ -195,10 +196,34 @@ async fn the_demo_releases_pass_every_check() {
         fs::write(folder.join("release.yaml"), text).unwrap();
         let package = build(&builder, &folder, &work.join("out")).await.unwrap();
         assert_eq!(package.version.to_string(), version);
-        let rbac = package.folder.unwrap().join("deploy/21-release-rbac.yaml");
+        let folder = package.folder.unwrap();
+        ranges(&artifacts::package::Package::read(&folder).unwrap().release().unwrap().release);
+        let rbac = folder.join("deploy/21-release-rbac.yaml");
         let rbac = fs::read_to_string(rbac).unwrap();
-        assert!(rbac.contains("acp:coredns") && !rbac.contains(not), "{rbac}");
-        assert!(rights == "legacy" || rbac.contains(rights), "{rbac}");
+        assert!(rights.iter().all(|right| rbac.contains(right)) && !rbac.contains(not), "{rbac}");
+    }
+}
+
+/// What a release is upgraded from, and the Kubernetes versions that it is for, at their bounds.
+fn ranges(release: &api::Release) {
+    let (creates, from, not_from, on, not_on) = match release.version.to_string().as_str() {
+        "4.2.1" => ("1.33", "4.0.0 4.1.9 4.2.0", "3.9.9 4.2.1", "1.30.0 1.33.13", "1.29.9 1.34.0"),
+        "4.3.0" => ("1.34", "4.0.0 4.1.9 4.2.1", "3.9.9 4.3.0", "1.31.0 1.34.2", "1.30.9 1.35.0"),
+        other => panic!("nothing is known of {other}"),
+    };
+    assert_eq!(release.kubernetes.creates, creates);
+    for (versions, is_in) in [(from, true), (not_from, false)] {
+        for version in versions.split(' ') {
+            let found = release.upgrade_from.range.contains(&version.parse().unwrap());
+            assert_eq!(found, is_in, "{} from {version}", release.version);
+        }
+    }
+    for (versions, is_in) in [(on, true), (not_on, false)] {
+        for version in versions.split(' ') {
+            let range = &release.kubernetes.compatible;
+            let found = range.contains_kubernetes(&version.parse().unwrap());
+            assert_eq!(found, is_in, "{} on Kubernetes {version}", release.version);
+        }
     }
 }
 

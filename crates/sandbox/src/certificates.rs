@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 /// The files of one server's identity.
@@ -24,6 +24,15 @@ pub struct Identity {
 impl Identity {
     /// The identity in `folder`, made there for the DNS names and addresses if it is absent.
     pub fn in_folder(folder: &Path, authority: &str, names: &[&str]) -> Result<Self> {
+        Self::made(folder, authority, names, false)
+    }
+
+    /// The same, with a certificate that has run out.
+    pub fn expired_in_folder(folder: &Path, authority: &str, names: &[&str]) -> Result<Self> {
+        Self::made(folder, authority, names, true)
+    }
+
+    fn made(folder: &Path, authority: &str, names: &[&str], is_expired: bool) -> Result<Self> {
         let identity = Self {
             authority: folder.join("ca.crt"),
             certificate: folder.join("tls.crt"),
@@ -33,12 +42,12 @@ impl Identity {
         if !identity.certificate.exists() {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
-            identity.issue(authority, names)?;
+            identity.issue(authority, names, is_expired)?;
         }
         Ok(identity)
     }
 
-    fn issue(&self, authority: &str, names: &[&str]) -> Result<()> {
+    fn issue(&self, authority: &str, names: &[&str], is_expired: bool) -> Result<()> {
         let mut root = CertificateParams::new(Vec::new())?;
         root.distinguished_name.push(DnType::CommonName, authority);
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -52,6 +61,10 @@ impl Identity {
         leaf.distinguished_name.push(DnType::CommonName, names.first().map_or("", |name| name));
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if is_expired {
+            leaf.not_before = date_time_ymd(2020, 1, 1);
+            leaf.not_after = date_time_ymd(2021, 1, 1);
+        }
         let leaf_key = KeyPair::generate()?;
         let leaf_certificate = leaf.signed_by(&leaf_key, &issuer)?;
 

@@ -18,6 +18,9 @@ use crate::process::{command, run, tail_of, wait_until};
 use crate::registry::{TestRegistry, free_port, random_password, text};
 use crate::toolchain::KubernetesVersion;
 
+/// What the keys of an API server begin with that has an etcd of its own.
+const PREFIX: &str = "/registry";
+
 /// What a control plane consists of.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -41,24 +44,36 @@ pub struct ControlPlane {
     kwok: Option<Companion>,
     controllers: Option<[Companion; 2]>,
     api_server: Option<Companion>,
-    etcd: Companion,
+    /// None: that of another control plane.
+    etcd: Option<Companion>,
+    /// What the keys of its objects begin with.
+    prefix: String,
 }
 
 impl ControlPlane {
     /// Starts one with its files in `folder`, which is empty or absent.
     pub async fn start(folder: &Path, programs: Programs) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for program in
-            ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"]
-        {
-            let link = folder.join(program);
-            if !link.exists() {
-                std::os::unix::fs::symlink(&programs.kube, &link)
-                    .with_context(|| format!("cannot link {}", link.display()))?;
-            }
-        }
-        let (port, etcd_port, peer_port) = (free_port()?, free_port()?, free_port()?);
-        let token = random_password()?;
+        link_programs(folder, &programs)?;
+        let (port, peer_port) = (free_port()?, free_port()?);
+        let etcd = access::etcd(folder, port, peer_port)?;
+        let etcd = Companion::start(&folder.join("etcd"), &etcd, &folder.join("log/etcd.log"))?;
+        Self::start_with(folder, programs, (port, Some(etcd)), PREFIX).await
+    }
+
+    /// Starts another one of the same programs, whose objects are kept in the etcd of this one
+    /// under `prefix`, which nobody else has: `/registry-a`. It must end before this one does.
+    pub async fn start_beside(&self, folder: &Path, prefix: &str) -> Result<Self> {
+        link_programs(folder, &self.programs)?;
+        Self::start_with(folder, self.programs.clone(), (self.etcd_port, None), prefix).await
+    }
+
+    async fn start_with(
+        folder: &Path,
+        programs: Programs,
+        (etcd_port, etcd): (u16, Option<Companion>),
+        prefix: &str,
+    ) -> Result<Self> {
+        let (port, token) = (free_port()?, random_password()?);
         Identity::in_folder(&folder.join("tls"), "control plane", &["127.0.0.1", "localhost"])?;
         let (private, public) = signing_key()?;
         write_secret(&folder.join("sa.key"), private.as_bytes())?;
@@ -67,8 +82,6 @@ impl ControlPlane {
         write_secret(&folder.join("tokens.csv"), access::tokens(&token).as_bytes())?;
         let kubeconfig = access::kubeconfig(folder, port, &token)?;
         write_secret(&folder.join("kubeconfig"), kubeconfig.as_bytes())?;
-        let etcd = access::etcd(folder, etcd_port, peer_port)?;
-        let etcd = Companion::start(&folder.join("etcd"), &etcd, &folder.join("log/etcd.log"))?;
         let mut plane = Self {
             folder: folder.to_owned(),
             programs,
@@ -79,6 +92,7 @@ impl ControlPlane {
             controllers: None,
             api_server: None,
             etcd,
+            prefix: prefix.to_owned(),
         };
         plane.resume().await?;
         plane.start_others().await?;
@@ -175,7 +189,7 @@ impl ControlPlane {
     /// The ids of its processes that run now.
     pub fn processes(&self) -> Vec<u32> {
         let others = self.controllers.iter().flatten().chain(&self.kwok).chain(&self.api_server);
-        others.chain([&self.etcd]).map(Companion::id).collect()
+        others.chain(&self.etcd).map(Companion::id).collect()
     }
 
     /// Kills the API server, as an outage; etcd keeps what was written.
@@ -185,8 +199,9 @@ impl ControlPlane {
 
     /// Starts the API server again at the same address and waits until it is ready.
     pub async fn resume(&mut self) -> Result<()> {
+        let storage = access::Storage { port: self.etcd_port, prefix: &self.prefix };
         let arguments =
-            access::api_server(&self.folder, self.port, self.etcd_port, self.programs.controllers)?;
+            access::api_server(&self.folder, self.port, storage, self.programs.controllers)?;
         let (program, log) = (self.folder.join("kube-apiserver"), self.log("kube-apiserver"));
         self.api_server = Some(Companion::start(&program, &arguments, &log)?);
         wait_until("the API server to be ready", Duration::from_secs(60), || async {
@@ -260,4 +275,19 @@ impl ControlPlane {
         .await
         .with_context(|| tail_of(&log))
     }
+}
+
+/// The folder of a control plane, with its programs under their names.
+fn link_programs(folder: &Path, programs: &Programs) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for program in
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"]
+    {
+        let link = folder.join(program);
+        if !link.exists() {
+            std::os::unix::fs::symlink(&programs.kube, &link)
+                .with_context(|| format!("cannot link {}", link.display()))?;
+        }
+    }
+    Ok(())
 }

@@ -71,17 +71,27 @@ pub(super) fn etcd(folder: &Path, port: u16, peer_port: u16) -> Result<Vec<Strin
     ])
 }
 
+/// Where an API server keeps its objects.
+#[derive(Clone, Copy)]
+pub(super) struct Storage<'a> {
+    /// The port of etcd.
+    pub(super) port: u16,
+    /// What the keys begin with.
+    pub(super) prefix: &'a str,
+}
+
 /// The arguments of kube-apiserver. Without controllers nobody makes service accounts, so Pods
 /// must do without.
 pub(super) fn api_server(
     folder: &Path,
     port: u16,
-    etcd_port: u16,
+    storage: Storage<'_>,
     controllers: bool,
 ) -> Result<Vec<String>> {
     let file = |name: &str| -> Result<String> { Ok(text(&folder.join(name))?.to_owned()) };
     let mut arguments = vec![
-        format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
+        format!("--etcd-servers=http://127.0.0.1:{}", storage.port),
+        format!("--etcd-prefix={}", storage.prefix),
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         format!("--tls-cert-file={}", file("tls/tls.crt")?),

@@ -86,6 +86,12 @@ const KUBE_1_34: &[(&str, &str)] = &[
     ("main.go", KUBE_MAIN),
 ];
 
+const KUBECTL: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../tools/kube-1.33/go.mod")),
+    ("go.sum", include_str!("../../tools/kube-1.33/go.sum")),
+    ("main.go", include_str!("../../tools/kubectl/main.go")),
+];
+
 const REGISTRY: &[(&str, &str)] = &[
     ("go.mod", include_str!("../../tools/registry/go.mod")),
     ("go.sum", include_str!("../../tools/registry/go.sum")),
@@ -134,6 +140,12 @@ impl Tool {
             .stamped(&variable("gitMajor"), "1")
             .stamped(&variable("gitMinor"), minor)
             .stamped(&variable("gitTreeState"), "clean")
+    }
+
+    /// kubectl by itself, as users have it.
+    pub fn kubectl() -> Self {
+        let version = "k8s.io/component-base/version.gitVersion";
+        Self::written("kubectl", KUBECTL).stamped(version, KubernetesVersion::V1_33.full())
     }
 
     /// The registry: distribution behind TLS and two accounts.
