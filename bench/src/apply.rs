@@ -8,6 +8,7 @@ use crate::measure::{median, say, settle, timed};
 use crate::results::{Goal, Row};
 use anyhow::{Context as _, Result, bail, ensure};
 use api::release::Component;
+pub(crate) use chart::TEMPLATE;
 use chart::{NAME, OBJECTS};
 use cluster::Live;
 use cluster::execute::{ContentError, Contents, Executor};

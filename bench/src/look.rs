@@ -5,6 +5,8 @@ use crate::results::{Goal, Row};
 use anyhow::Result;
 use e2e::t2::{Bench, Start};
 use sandbox::process::{command, run};
+use sandbox::toolchain::{Tool, Toolchain};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often the status is asked for by each.
@@ -22,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the platform does not do what it is asked for.
-pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
+pub(crate) async fn rows(bench: &Bench, toolchain: &Toolchain) -> Result<Vec<Row>> {
     say("install of 4.2.1");
     let operator = bench.operator(&Start::default()).await?;
     bench.publish("4.2.1").await?;
@@ -48,7 +50,8 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
     tokio::time::sleep(IDLE).await;
     let memory = memory_mib(&operator.id().to_string(), "VmRSS")?;
     say("status");
-    let (ours, peer) = looks(bench).await?;
+    let kubectl = toolchain.build(&Tool::kubectl()).await?;
+    let (ours, peer) = looks(bench, &kubectl).await?;
     operator.terminate().await?;
     let figure =
         |name: &str, unit, ours, goal| Row { name: name.to_owned(), unit, ours, peer: None, goal };
@@ -72,15 +75,16 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 /// Both in turn, the middle of each.
-async fn looks(bench: &Bench) -> Result<(f64, f64)> {
+async fn looks(bench: &Bench, kubectl: &Path) -> Result<(f64, f64)> {
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..LOOKS {
         let mut ac = command(bench.packages.programs.join("ac"), ["adm", "upgrade", "status"]);
         ac.arg("--kubeconfig").arg(bench.plane.kubeconfig());
         ours.push(timed(run(&mut ac, LIMIT)).await?.0);
-        let mut kubectl = bench.plane.kubectl();
-        kubectl.args(["get", "cvsh", "global", "-n", "cpaas-system", "-o", "yaml"]);
-        peer.push(timed(run(&mut kubectl, LIMIT)).await?.0);
+        let mut get =
+            command(kubectl, ["get", "cvsh", "global", "-n", "cpaas-system", "-o", "yaml"]);
+        get.arg("--kubeconfig").arg(bench.plane.kubeconfig());
+        peer.push(timed(run(&mut get, LIMIT)).await?.0);
     }
     Ok((median(ours)?, median(peer)?))
 }

@@ -138,7 +138,8 @@ pub(crate) fn write(folder: &Path, rows: &[Row], machine: &str, date: &str) -> R
         "Written by `make bench` on {date}: {machine}.\n\
          A ratio above 1 says how many times better ours is.\n\
          The 500 objects are changed by the operator's own executor, called by the benchmark \
-         itself.\n\n{}",
+         itself.\n\
+         Clusters without a real API server have the fake of the tests.\n\n{}",
         table(rows)
     );
     xtask::figures::write(&folder.join("RESULTS.md"), xtask::figures::COMPARED, &text)

@@ -85,7 +85,16 @@ impl Faultd {
     pub async fn before(plane: &ControlPlane) -> Result<Self> {
         let authority = plane.authority();
         let folder = authority.parent().context("the authority stands in a folder")?;
-        let acceptor = acceptor(&folder.join("tls.crt"), &folder.join("tls.key"))?;
+        Self::showing(plane, &folder.join("tls.crt"), &folder.join("tls.key"))
+    }
+
+    /// Stands before a control plane with a certificate of its own.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used or no port can be had.
+    pub fn showing(plane: &ControlPlane, certificate: &Path, key: &Path) -> Result<Self> {
+        let acceptor = acceptor(certificate, key)?;
+        let authority = plane.authority();
         let root = reqwest::Certificate::from_pem(&std::fs::read(&authority)?)?;
         let client = reqwest::Client::builder().tls_certs_only([root]).http1_only().build()?;
         let shared = Arc::new(Shared {
@@ -103,6 +112,12 @@ impl Faultd {
         Ok(Self { port, shared, connections })
     }
 
+    /// Where it listens on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `https://127.0.0.1:<port>`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -114,11 +129,10 @@ impl Faultd {
         self.shared.book().rule(rule);
     }
 
-    /// Every changing request meets one kind of error the first time, in an order that follows from
-    /// the seed, and passes the second time; one of so many reading requests meets one as well, of
-    /// one the first of each path does.
-    pub fn rotate(&self, seed: u64, one_read_of: u64) {
-        self.shared.book().rotate(seed, one_read_of);
+    /// Every request meets one kind of error the first time, in an order that follows from the
+    /// seed, and passes the second time; changing ones fail again the third time, and so on.
+    pub fn rotate(&self, seed: u64) {
+        self.shared.book().rotate(seed);
     }
 
     /// From now on no rule holds.
@@ -204,7 +218,7 @@ impl Drop for Faultd {
     }
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let config =

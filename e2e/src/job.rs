@@ -1,16 +1,19 @@
 //! The job, step by step: what is said, what is typed, how it must end. The demo shows the steps,
-//! the test `upgrade_global` holds them.
+//! the tests `upgrade_global`, `upgrade_workload` and `plugins` hold them.
 
 use crate::packages::root;
-use crate::shell::Said;
+use crate::shell::{Said, Shell};
 use crate::site::Site;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sandbox::Narrator;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long an answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// A step of the job.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,10 @@ const fn step(
 ) -> Step {
     Step { title, command, code, says }
 }
+
+/// The step of [`STEPS`], counted from 1, with which the plugins begin, and then the workload
+/// cluster.
+pub const PLUGINS_BEGIN: usize = 12;
 
 /// The job of an administrator who moves global from 4.2.1 to 4.3.0, and then the other cluster
 /// with its plugins.
@@ -130,9 +137,9 @@ pub const STEPS: [Step; 19] = [
     ),
     step(
         "The Aligned plugin moved with its cluster, the Agnostic one stayed; now it is upgraded alone",
-        "kubectl get moduleinfoes && kubectl patch moduleinfo workload-a-pages --type merge -p '{\"spec\":{\"version\":\"1.1.0\"}}' && kubectl wait --for=jsonpath='{.status.version}'=1.1.0 moduleinfo/workload-a-pages --timeout=120s",
+        "kubectl get moduleinfoes -o jsonpath='{range .items[*]}{.metadata.name} is at {.status.version}{\"\\n\"}{end}' && kubectl patch moduleinfo workload-a-pages --type merge -p '{\"spec\":{\"version\":\"1.1.0\"}}' && kubectl wait --for=jsonpath='{.status.version}'=1.1.0 moduleinfo/workload-a-pages --timeout=120s",
         0,
-        &["4.3.0", "condition met"],
+        &["workload-a-node-metrics is at 4.3.0", "workload-a-pages is at 1.0.0", "condition met"],
     ),
     step(
         "It is removed and installed again: the customisation is in force again",
@@ -171,17 +178,36 @@ fn places(site: &Site) -> Result<[(&'static str, PathBuf); 3]> {
     ])
 }
 
+/// A user's shell in which those names stand for them.
+fn shell(site: &Site) -> Result<Shell> {
+    let shell = site.shell()?;
+    let with = |shell: Shell, (name, value): (&str, PathBuf)| {
+        shell.with(name, &value.display().to_string())
+    };
+    Ok(places(site)?.into_iter().fold(shell, with))
+}
+
+/// Holds what is asked to its answers.
+///
+/// # Errors
+/// When one is another.
+pub async fn holds(site: &Site, asked: &[(&str, &str)]) -> Result<()> {
+    for (script, expected) in asked {
+        let said = shell(site)?.silent().run(script, ANSWER_LIMIT).await?.expect(0);
+        let said = said.with_context(|| (*script).to_owned())?;
+        let said = said.stdout.trim();
+        ensure!(said == *expected, "'{said}', not '{expected}': {script}");
+    }
+    Ok(())
+}
+
 impl Step {
     /// Does the step and holds it to what it must come to.
     ///
     /// # Errors
     /// When it ends otherwise or does not say what it must.
     pub async fn run(&self, site: &Site) -> Result<Said> {
-        let mut shell = site.shell()?;
-        for (name, value) in places(site)? {
-            shell = shell.with(name, &value.display().to_string());
-        }
-        let mut said = shell
+        let mut said = shell(site)?
             .run(self.command, STEP_LIMIT)
             .await?
             .expect(self.code)

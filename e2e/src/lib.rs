@@ -6,6 +6,7 @@
 use anyhow::Context as _;
 
 pub mod audit;
+pub mod fake;
 pub mod faultd;
 pub mod job;
 pub mod packages;

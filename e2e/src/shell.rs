@@ -114,6 +114,7 @@ impl Shell {
                     continue;
                 };
                 let Some((line, is_output)) = line else { break };
+                patience = QUIET;
                 self.narrator.say(&format!("  {line}"));
                 text.push_str(&line);
                 text.push('\n');

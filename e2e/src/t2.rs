@@ -18,7 +18,7 @@ pub use editing::{Edits, Watched};
 pub use end_state::EndState;
 pub use operator::{Lease, Operator, Start};
 pub use platform::ADMINISTRATOR;
-pub use plugins::{Plugin, installed_app};
+pub use plugins::{Plugin, chart_of, installed_app};
 pub use releases::{Published, demo_signer};
 pub use watching::{Of, check, condition, is_completed_at, text};
 

@@ -11,7 +11,8 @@ pub(super) const NAME: &str = "many";
 
 const CHART: &str = "apiVersion: v2\nname: many\nversion: 1.0.0\n";
 
-const TEMPLATE: &str = r#"{{- range $i := until (int (div .Values.objects 2)) }}
+/// Its objects.
+pub(crate) const TEMPLATE: &str = r#"{{- range $i := until (int (div .Values.objects 2)) }}
 ---
 apiVersion: v1
 kind: ConfigMap

@@ -21,6 +21,9 @@ const SIZE: usize = 55 * 1024 * 1024;
 /// Bytes of the only file of the large image.
 const LARGE: usize = 1024 * 1024 * 1024;
 
+/// The file of which the next image is made.
+const CONTENT: &str = "content";
+
 /// Where the images lie.
 pub(crate) struct Images {
     /// All in one package.
@@ -52,13 +55,9 @@ pub(crate) fn make(folder: &Path, programs: &Path) -> Result<Images> {
         std::fs::remove_dir_all(folder)?;
     }
     std::fs::create_dir_all(folder)?;
-    let content = folder.join("content");
     let mut all = begin(&images.all)?;
     for (number, (name, path)) in (0..).zip(&images.each) {
-        write_noise(&content, number, SIZE)?;
-        let mut tree = Tree::default();
-        tree.file("content", content.as_path())?;
-        let image = ImageBuilder::new(tree).compression(Compression::Gzip(1));
+        let image = one(number, folder)?;
         image.write(&mut all, &format!("bench/{name}"), "v1")?;
         let mut own = LayoutWriter::create(path)?;
         image.write(&mut own, &format!("bench/{name}"), "v1")?;
@@ -66,17 +65,31 @@ pub(crate) fn make(folder: &Path, programs: &Path) -> Result<Images> {
     }
     all.finish()?;
     finish(&images.all, programs)?;
-    write_noise(&content, u64::from(IMAGES), LARGE)?;
-    let mut tree = Tree::default();
-    tree.file("content", content.as_path())?;
-    let image = ImageBuilder::new(tree).compression(Compression::Gzip(1));
+    let image = of_noise(IMAGES, LARGE, folder)?;
     let mut large = begin(&images.large)?;
     image.write(&mut large, "bench/large", "v1")?;
     large.finish()?;
     finish(&images.large, programs)?;
-    std::fs::remove_file(content)?;
+    std::fs::remove_file(folder.join(CONTENT))?;
     std::fs::write(done, "")?;
     Ok(images)
+}
+
+/// One of the images. Its content is written below `folder`, where it must stay until the image is
+/// written.
+///
+/// # Errors
+/// When it cannot be.
+pub(super) fn one(number: u32, folder: &Path) -> Result<ImageBuilder> {
+    of_noise(number, SIZE, folder)
+}
+
+fn of_noise(number: u32, size: usize, folder: &Path) -> Result<ImageBuilder> {
+    let content = folder.join(CONTENT);
+    write_noise(&content, u64::from(number), size)?;
+    let mut tree = Tree::default();
+    tree.file("content", content.as_path())?;
+    Ok(ImageBuilder::new(tree).compression(Compression::Gzip(1)))
 }
 
 /// The layout of a package, with the images that none is without.
@@ -116,7 +129,8 @@ stages:
   - { name: dns, version: 1.0.0, chart: charts/dns-1.0.0.tgz, namespace: kube-system }
 ";
 
-fn name(number: u32) -> String {
+/// The name of one of the images.
+pub(super) fn name(number: u32) -> String {
     format!("image-{number:02}")
 }
 

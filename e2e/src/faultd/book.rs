@@ -1,7 +1,6 @@
 //! Decides what happens to each request: rules, kills, the rotation of all kinds of errors. Sends
 //! nothing itself.
 
-use super::chance::Chance;
 use super::trace::{Asked, Entry};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -106,17 +105,14 @@ impl Rule {
     }
 }
 
-/// The rotation: each changing request meets one kind the first time, and passes the second time.
+/// The rotation: each request meets one kind the first time, and passes the second time.
 /// Which kind follows from the request, how often it came and the seed, not from the order in which
 /// requests arrive: a seed can be replayed, and ten seeds in a row bring all kinds to each request.
 #[derive(Debug)]
 struct Rotation {
     seed: u64,
-    /// How many requests of this method and path there were.
-    seen: BTreeMap<(String, String), u64>,
-    /// One of so many reading requests fails as well, by chance; 0 for none, 1 for the first one of
-    /// each path.
-    one_read_of: u64,
+    /// How many of each request there were, by its name in the trace.
+    seen: BTreeMap<String, u64>,
 }
 
 /// What a request comes to.
@@ -163,8 +159,8 @@ impl Book {
         self.rules.push((rule, 0));
     }
 
-    pub(crate) fn rotate(&mut self, seed: u64, one_read_of: u64) {
-        self.rotation = Some(Rotation { seed, seen: BTreeMap::new(), one_read_of });
+    pub(crate) fn rotate(&mut self, seed: u64) {
+        self.rotation = Some(Rotation { seed, seen: BTreeMap::new() });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -257,18 +253,14 @@ impl Book {
 
 impl Rotation {
     fn next(&mut self, asked: &Asked) -> Option<Fault> {
-        let seen = self.seen.entry((asked.method.clone(), asked.path.clone())).or_default();
+        let name = asked.name();
+        let number = mark(&name);
+        let seen = self.seen.entry(name).or_default();
         *seen += 1;
-        let number = mark(&asked.method, &asked.path);
-        if asked.is_change() || self.one_read_of == 1 {
-            // The first, third, ... time; a read the first time only: a round that reads a path
-            // twice would meet an error in each.
-            let fails = if asked.is_change() { *seen % 2 == 1 } else { *seen == 1 };
-            return fails.then(|| kind(number.wrapping_add(*seen / 2).wrapping_add(self.seed)));
-        }
-        let mut chance = Chance::of(number ^ seen.rotate_left(32) ^ self.seed.rotate_left(48));
-        let fails = self.one_read_of > 0 && chance.below(self.one_read_of) == 0;
-        fails.then(|| kind(chance.below(KINDS.len() as u64)))
+        // The first, third, ... time; a read the first time only: a round that reads a path twice
+        // would meet an error in each.
+        let fails = if asked.is_change() { *seen % 2 == 1 } else { *seen == 1 };
+        fails.then(|| kind(number.wrapping_add(*seen / 2).wrapping_add(self.seed)))
     }
 }
 
@@ -278,9 +270,8 @@ fn kind(number: u64) -> Fault {
 }
 
 /// A number of a request that is the same in every run (FNV-1a).
-fn mark(method: &str, path: &str) -> u64 {
-    let bytes = method.bytes().chain([b' ']).chain(path.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+fn mark(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
@@ -295,7 +286,7 @@ mod tests {
 
     fn faults(seed: u64, order: &[(&str, &str)]) -> BTreeMap<(String, usize), Verdict> {
         let mut book = Book::new(Instant::now());
-        book.rotate(seed, 4);
+        book.rotate(seed);
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (method, path) in order {
@@ -321,17 +312,28 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_meets_its_own_error_beside_the_list_of_its_path() {
+        let mut book = Book::new(Instant::now());
+        book.rotate(1);
+        for query in ["", "watch=1"] {
+            let of = || Asked { query: query.to_owned(), ..asked("GET", "/a") };
+            assert_ne!(book.decide(of()).1, Verdict::Pass, "{query}");
+            assert_eq!(book.decide(of()).1, Verdict::Pass, "{query}");
+        }
+    }
+
+    #[test]
     fn ten_seeds_bring_every_kind_to_each_request() {
-        for path in ["/a", "/b/c"] {
+        for request in [("PATCH", "/a"), ("GET", "/a"), ("DELETE", "/b/c")] {
             let mut met: Vec<Fault> = Vec::new();
             for seed in 0..10 {
-                for verdict in faults(seed, &[("PATCH", path)]).into_values() {
+                for verdict in faults(seed, &[request]).into_values() {
                     if let Verdict::Fault(fault) = verdict {
                         met.push(fault);
                     }
                 }
             }
-            assert!(KINDS.iter().all(|kind| met.contains(kind)), "{path}: {met:?}");
+            assert!(KINDS.iter().all(|kind| met.contains(kind)), "{request:?}: {met:?}");
         }
     }
 }

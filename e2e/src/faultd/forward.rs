@@ -101,11 +101,11 @@ async fn faulty(
         }
         Fault::Lose(When::Before) => Err(Lost("lost before it arrived")),
         Fault::Lose(When::After) => {
-            whole(shared, at, request).await?;
+            done(shared, at, request).await?;
             Err(Lost("the answer was lost"))
         }
         Fault::TimeOutAfter => {
-            whole(shared, at, request).await?;
+            done(shared, at, request).await?;
             Ok(status(504, None))
         }
         Fault::StopAndHold => {
@@ -128,6 +128,20 @@ async fn faulty(
             Ok(whole(shared, at, request).await?.response())
         }
     }
+}
+
+/// The API server has answered: what is asked was done; of a watch, it has begun.
+async fn done(shared: &Shared, at: usize, request: &Request<Bytes>) -> Result<(), Lost> {
+    if is_watch(request) {
+        let code = sent(shared, request).await?.status();
+        shared.book().answered(at, code.as_u16());
+        return Ok(());
+    }
+    whole(shared, at, request).await.map(drop)
+}
+
+fn is_watch(request: &Request<Bytes>) -> bool {
+    request.uri().query().is_some_and(|query| query.contains("watch="))
 }
 
 /// An error as the API server words it.
@@ -204,7 +218,7 @@ async fn streamed(
     let answer = sent(shared, request).await?;
     let (code, headers) = (answer.status(), kept(answer.headers()));
     shared.book().answered(at, code.as_u16());
-    let is_watch = request.uri().query().is_some_and(|q| q.contains("watch="));
+    let is_watch = is_watch(request);
     let passage = shared.passage.subscribe();
     let mut cut = shared.watches_cut.subscribe();
     cut.mark_unchanged();

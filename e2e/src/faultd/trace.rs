@@ -32,6 +32,18 @@ impl Asked {
         self.method == "GET" && self.query.split('&').any(|p| p.starts_with("watch="))
     }
 
+    /// What tells it from other requests: what is listed and what is watched are two, and so are
+    /// what is tried and what is done.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let what = match (self.is_watch(), self.query.contains("dryRun=All")) {
+            (true, _) => " (watch)",
+            (false, true) => " (tried)",
+            (false, false) => "",
+        };
+        format!("{} {}{what}", self.method, self.path)
+    }
+
     /// Whether it is about a Lease.
     #[must_use]
     pub fn is_about_a_lease(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const EDIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Edits that are under way at a time: a slow API server is not buried under them.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 8;
 
 /// What edits came to.
 #[derive(Debug, Clone, Copy, Default)]

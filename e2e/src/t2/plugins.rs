@@ -6,7 +6,6 @@ use api::names::{
     CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, module_config, module_info,
 };
 use artifacts::build::{LayoutWriter, Tree, tgz};
-use artifacts::oci::{HELM_CHART_TYPE, HELM_CONFIG_TYPE, Manifest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -47,13 +46,32 @@ pub struct Plugin<'a> {
     pub lifecycle: &'a str,
     /// Fields of its ModuleConfig beside those that each has.
     pub more: Value,
+    /// The objects of its chart.
+    pub template: &'a str,
 }
 
 impl<'a> Plugin<'a> {
     /// An Agnostic plugin for any platform.
     #[must_use]
     pub fn agnostic(name: &'a str, version: &'a str) -> Self {
-        Self { name, version, lifecycle: "Agnostic", more: json!({}) }
+        Self { name, version, lifecycle: "Agnostic", more: json!({}), template: TEMPLATE }
+    }
+
+    /// Its chart, packed.
+    ///
+    /// # Errors
+    /// When it cannot be packed.
+    pub fn chart(&self) -> Result<Vec<u8>> {
+        let name = self.name;
+        let mut tree = Tree::default();
+        tree.file(&format!("{name}/Chart.yaml"), self.about().to_string().into_bytes())?;
+        tree.file(&format!("{name}/templates/all.yaml"), self.template.as_bytes().to_vec())?;
+        Ok(tgz(&tree)?)
+    }
+
+    /// Its Chart.yaml.
+    fn about(&self) -> Value {
+        json!({ "apiVersion": "v2", "name": self.name, "version": self.version })
     }
 }
 
@@ -74,18 +92,11 @@ impl Bench {
     /// # Errors
     /// When it cannot be built or sent.
     pub async fn push_chart(&self, plugin: &Plugin<'_>) -> Result<String> {
-        let Plugin { name, version, .. } = plugin;
-        let about = json!({ "apiVersion": "v2", "name": name, "version": version });
-        let mut tree = Tree::default();
-        tree.file(&format!("{name}/Chart.yaml"), about.to_string().into_bytes())?;
-        tree.file(&format!("{name}/templates/all.yaml"), TEMPLATE.as_bytes().to_vec())?;
         let folder = tempfile::tempdir_in(self.folder())?;
         let images = folder.path().join("images");
         let mut layout = LayoutWriter::create(&images)?;
-        let config = layout.blob(HELM_CONFIG_TYPE, about.to_string().as_bytes())?;
-        let chart = layout.blob(HELM_CHART_TYPE, &tgz(&tree)?)?;
-        let manifest = Manifest::new(config, vec![chart]);
-        let image = layout.image(&chart_of(name), version, &manifest, None)?;
+        let (repository, chart) = (chart_of(plugin.name), plugin.chart()?);
+        let image = layout.chart(&repository, plugin.version, &plugin.about(), &chart)?;
         layout.finish()?;
         self.push_layout(&images).await?;
         Ok(image.digest.to_string())
@@ -96,7 +107,7 @@ impl Bench {
     /// # Errors
     /// When its objects are refused.
     pub async fn publish_plugin(&self, plugin: &Plugin<'_>, digest: &str) -> Result<()> {
-        let Plugin { name, version, lifecycle, more } = plugin;
+        let Plugin { name, version, lifecycle, more, .. } = plugin;
         let chart = chart_of(name);
         let kind = |word: &str| format!("urn:alm:descriptor:com.tectonic.ui:{word}");
         let mut spec = json!({
@@ -204,6 +215,7 @@ impl Bench {
 }
 
 /// The repository of a plugin's chart.
-fn chart_of(plugin: &str) -> String {
+#[must_use]
+pub fn chart_of(plugin: &str) -> String {
     format!("acp/chart-{plugin}")
 }

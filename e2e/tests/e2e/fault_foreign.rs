@@ -1,7 +1,7 @@
 //! Objects of the platform, which others write, with contents that nobody would write by accident:
 //! the operator lives, and says nothing that moves a terminal.
 
-use crate::fault_hostile::{CONTROL, LONG, lives};
+use crate::fault_hostile::{CONTROL, DEEP, LONG, lives, nested};
 use anyhow::{Result, ensure};
 use e2e::t2::{Bench, Operator};
 use serde_json::{Value, json};
@@ -97,6 +97,28 @@ fn made(word: &str, other: &str) -> Vec<Made> {
     ]
 }
 
+/// With settings that are nested without end, where an object takes settings of any form.
+fn deep() -> Vec<Made> {
+    let nested = nested(DEEP);
+    vec![
+        Made::of(
+            "/apis/operator.alauda.io/v1alpha1/namespaces/cpaas-system/appreleases",
+            "AppRelease",
+            json!({ "spec": { "version": "1.0.0", "values": { "deep": nested } } }),
+        ),
+        Made::of(
+            "/apis/cluster.alauda.io/v1alpha1/moduleinfoes",
+            "ModuleInfo",
+            json!({ "spec": { "version": "1.0.0", "config": { "deep": nested } } }),
+        ),
+        Made::of(
+            "/apis/cluster.alauda.io/v1alpha1/moduleconfigs",
+            "ModuleConfig",
+            json!({ "spec": { "version": "1.0.0", "config": { "deep": nested } } }),
+        ),
+    ]
+}
+
 /// Parts of objects that are there already, put back afterwards: path, pointer and merge patch.
 fn changed(word: &str) -> Vec<(&'static str, &'static str, Value)> {
     vec![
@@ -129,21 +151,7 @@ async fn hostile_objects_of_others_are_survived() -> Result<()> {
     bench.publish("4.3.0").await?;
     bench.all_pass("4.3.0").await?;
     for (word, other) in [(CONTROL.to_owned(), CONTROL), ("x".repeat(LONG), "x")] {
-        let mut taken = Vec::new();
-        for Made { resource, collection, object } in made(&word, other) {
-            if let Err(error) = bench.create(collection, &object).await {
-                let said = format!("{error:#}");
-                eprintln!("{resource}: refused: {}", said.get(..200).unwrap_or(&said));
-                continue;
-            }
-            taken.push(resource);
-            shows_plainly(&bench, &mut operator).await?;
-            let mut words = vec!["delete", resource, "hostile", "--wait=false"];
-            if collection.contains("/namespaces/") {
-                words.extend(["-n", "cpaas-system"]);
-            }
-            bench.kubectl(&words).await?;
-        }
+        let taken = come_and_go(&bench, &mut operator, made(&word, other)).await?;
         let missing: Vec<_> = TAKEN.iter().filter(|r| !taken.contains(r)).collect();
         ensure!(missing.is_empty(), "the API server refused {missing:?}: nothing was proved");
         replaced(&bench, &mut operator, &word).await?;
@@ -152,10 +160,36 @@ async fn hostile_objects_of_others_are_survived() -> Result<()> {
         bench.set_runtime("containerd://2.2.0").await?;
         told_by_the_status(&bench, &mut operator, &word).await?;
     }
+    let taken = come_and_go(&bench, &mut operator, deep()).await?;
+    ensure!(taken.len() == deep().len(), "only {taken:?} were taken: nothing was proved");
     bench.all_pass("4.3.0").await?;
     bench.ask_for("4.3.0").await?;
     bench.completed("4.3.0").await?;
     lives(&bench, &mut operator).await
+}
+
+/// Makes each object, looks, and takes it away; gives those that the API server took.
+async fn come_and_go(
+    bench: &Bench,
+    operator: &mut Operator,
+    all: Vec<Made>,
+) -> Result<Vec<&'static str>> {
+    let mut taken = Vec::new();
+    for Made { resource, collection, object } in all {
+        if let Err(error) = bench.create(collection, &object).await {
+            let said = format!("{error:#}");
+            eprintln!("{resource}: refused: {}", said.get(..200).unwrap_or(&said));
+            continue;
+        }
+        taken.push(resource);
+        shows_plainly(bench, operator).await?;
+        let mut words = vec!["delete", resource, "hostile", "--wait=false"];
+        if collection.contains("/namespaces/") {
+            words.extend(["-n", "cpaas-system"]);
+        }
+        bench.kubectl(&words).await?;
+    }
+    Ok(taken)
 }
 
 async fn replaced(bench: &Bench, operator: &mut Operator, word: &str) -> Result<()> {

@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Colours, a bell, a line of its own, and what moves the cursor up.
 pub(crate) const CONTROL: &str = "4.3.0\u{1b}[31mred\u{7}\n\tline\r\u{9b}2A\u{202e}";
 /// Levels of nesting.
-const DEEP: usize = 400;
+pub(crate) const DEEP: usize = 400;
 /// A long word, in bytes.
 pub(crate) const LONG: usize = 1024 * 1024;
 /// Largest memory of the operator, in KiB.
@@ -25,7 +25,7 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/cpaas-system/configmaps";
 const PATCHES: &str = "/apis/operator.alauda.io/v1alpha1/resourcepatches";
 const MANIFESTS: &str = "/apis/product.alauda.io/v1alpha1/productmanifests";
 
-fn nested(levels: usize) -> Value {
+pub(crate) fn nested(levels: usize) -> Value {
     (0..levels).fold(json!("end"), |inner, _| json!([inner]))
 }
 

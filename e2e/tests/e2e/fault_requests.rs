@@ -57,6 +57,7 @@ async fn wishes_in_flight_the_api_server_away_and_rights_taken() -> Result<()> {
         let cvsh = faultd.explain(bench.cvsh_until(&what, LIMIT, running).await)?;
         if number == 0 {
             text(&cvsh, "/status/desired/image").clone_into(&mut image);
+            higher(&bench, "4.3.9").await?;
         }
         faultd.explain(wishes(&bench, &image).await)?;
         if number == 0 {
@@ -84,14 +85,25 @@ async fn wishes_in_flight_the_api_server_away_and_rights_taken() -> Result<()> {
     Ok(())
 }
 
+/// A higher version is published that may follow any before it.
+async fn higher(bench: &Bench, version: &str) -> Result<()> {
+    let (at, range) = (version.parse()?, format!(">=4.0.0 <{version}").parse()?);
+    let change = |release: &mut Release| {
+        release.version = at;
+        release.upgrade_from.range = range;
+    };
+    bench.push_release(&format!("v{version}"), change).await?;
+    bench.publish(version).await
+}
+
 /// Changed, lowered, removed: refused or ignored, and said so; the wish of before is quiet again.
 async fn wishes(bench: &Bench, image: &str) -> Result<()> {
-    for version in ["4.3.9", "4.1.0"] {
+    for (version, why) in [("4.3.9", "is under way and ends first"), ("4.1.0", "is lower than")] {
         bench.ask_for(version).await?;
         let what = format!("{version} to be refused in flight");
         let refused = |c: &Value| {
             let message = text(condition(c, "Reconciling"), "/message");
-            message.contains(version) && message.contains("refused")
+            message.contains(version) && message.contains("refused") && message.contains(why)
         };
         let cvsh = bench.cvsh_until(&what, LIMIT, refused).await?;
         ensure!(text(&cvsh, "/status/desired/version") == "4.3.0", "{cvsh:#}");
@@ -198,14 +210,10 @@ async fn rights(bench: &Bench) -> Result<()> {
 async fn two_administrators_ask_at_once() -> Result<()> {
     let (bench, operator) = Bench::installed().await?;
     for version in ["4.3.0", "4.3.1"] {
-        if version == "4.3.1" {
-            let higher = |release: &mut Release| {
-                release.version = "4.3.1".parse().unwrap();
-                release.upgrade_from.range = ">=4.0.0 <4.3.1".parse().unwrap();
-            };
-            bench.push_release("v4.3.1", higher).await?;
+        match version {
+            "4.3.1" => higher(&bench, version).await?,
+            _ => bench.publish(version).await?,
         }
-        bench.publish(version).await?;
         bench.offered(version).await?;
     }
     let wish = |version: &str| json!({ "spec": { "desiredUpdate": { "version": version } } });

@@ -31,8 +31,6 @@ value: 1000000
 const MOST_KILLS: usize = 2 * 90;
 /// How much longer than without faults an upgrade may take, beside the injected time.
 const TOLERANCE: Duration = Duration::from_secs(35);
-/// One of so many reading requests fails; in soak each of them.
-const ONE_READ_OF: u64 = 40;
 /// The seeds of the rotation.
 const SEEDS: &[u64] = &[7];
 /// In soak each kind of error meets each request.
@@ -216,12 +214,12 @@ async fn every_error_kind() -> Result<()> {
     Ok(())
 }
 
-/// One upgrade in which requests meet errors; gives what each changing request met first.
+/// One upgrade in which requests meet errors; gives what each of them met first.
 async fn errors_of(seed: u64) -> Result<Vec<(String, String)>> {
     let reference = undisturbed().await?;
     let (bench, faultd, start) = asked().await?;
     let (_, from) = bench.requests(u64::MAX)?;
-    faultd.rotate(seed, if e2e::soak() { 1 } else { ONE_READ_OF });
+    faultd.rotate(seed);
     let began = Instant::now();
     let _operator = bench.operator(&start).await?;
     let done = faultd.explain(bench.completed("4.3.0").await)?;
@@ -245,8 +243,8 @@ async fn errors_of(seed: u64) -> Result<Vec<(String, String)>> {
     ensure!(text(&stalled, "/status") == "False", "{stalled}");
     faultd.explain(reference.state.equals(&bench.end_state().await?))?;
     let mut first = BTreeMap::new();
-    for entry in faults.iter().filter(|e| e.change.is_some() || e2e::soak()) {
-        let request = format!("{} {}", entry.asked.method, entry.asked.path);
+    for entry in &faults {
+        let request = entry.asked.name();
         // Answers of the proxy are told apart by their codes.
         let answered = entry.verdict == Fault::Answer { code: 0, retry_after_s: None }.word();
         let kind = if answered { entry.code.to_string() } else { entry.verdict.to_owned() };

@@ -70,18 +70,19 @@ async fn work(bench: &Bench) -> Result<BTreeMap<&'static str, String>> {
     let row = bench.check_becomes("KubernetesVersionSupported", "Retry", "InputUnknown").await?;
     ensure!(text(&row, "/message").contains(REFUSED), "its token was not sent: {row}");
     let mut shown = BTreeMap::new();
-    for (name, script) in [
-        ("preflight", "RUST_LOG=trace bash upgrade.sh --preflight"),
-        ("sync", "RUST_LOG=trace bash upgrade.sh --only-sync-image"),
+    for (name, code, script) in [
+        ("preflight", 2, "RUST_LOG=trace bash upgrade.sh --preflight"),
+        ("sync", 0, "RUST_LOG=trace bash upgrade.sh --only-sync-image"),
         (
             "sync with a wrong password",
+            1,
             "echo canary-of-a-wrong-password | RUST_LOG=trace bash upgrade.sh --only-sync-image --username somebody --password-stdin",
         ),
-        ("deploy", "RUST_LOG=trace bash upgrade.sh --skip-sync-image --timeout=1s"),
-        ("status", "RUST_LOG=trace ac adm upgrade status --verbose"),
-        ("status as json", "RUST_LOG=trace ac adm upgrade status -o json"),
+        ("deploy", 1, "RUST_LOG=trace bash upgrade.sh --skip-sync-image --timeout=1s"),
+        ("status", 0, "RUST_LOG=trace ac adm upgrade status --verbose"),
+        ("status as json", 0, "RUST_LOG=trace ac adm upgrade status -o json"),
     ] {
-        let said = bench.run(script).await?;
+        let said = bench.run(script).await?.expect(code).context(name)?;
         shown.insert(name, said.text);
     }
     Ok(shown)

@@ -68,7 +68,11 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     bench.of(A).ask_for("4.2.1").await?;
     bench.of(A).completed("4.2.1").await.with_context(|| operator.said())?;
     bench.bring_plugin(&Plugin::agnostic("pages", "1.0.0")).await?;
-    bench.bring_plugin(&Plugin::agnostic("pages", "1.1.0")).await?;
+    let while_there = json!({ "resourcesBlockRemove": [
+        { "apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "keep" },
+    ] });
+    let later = Plugin { more: while_there, ..Plugin::agnostic("pages", "1.1.0") };
+    bench.bring_plugin(&later).await?;
 
     bench.ask_plugin(A, "pages", "1.0.0", &json!({ "page": { "title": "a: {b}" } })).await?;
     let info = bench.plugin_runs(A, "pages", "1.0.0").await.with_context(|| operator.said())?;
@@ -77,9 +81,10 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     let title = ["-n", "pages-system", "get", "configmap", "pages-settings", "-o"];
     let title = on(&plane, &[&title[..], &["jsonpath={.data.title}"]].concat()).await?;
     ensure!(title == "a: {b}", "what a user writes stays a text: {title}");
-    let listed =
-        bench.must("kubectl get moduleinfoes && kubectl get mplugin pages -o yaml").await?;
-    ensure!(listed.contains("workload-a") && listed.contains("latestVersion: 1.1.0"), "{listed}");
+    let listed = bench
+        .must("kubectl get mplugin pages -o jsonpath='{.status.installed[*].cluster} {.status.latestVersion}'")
+        .await?;
+    ensure!(listed.trim() == "workload-a 1.1.0", "{listed}");
 
     // Settings, and a customisation that outlives the plugin.
     bench.ask_plugin(A, "pages", "1.0.0", &json!({ "replicas": 2 })).await?;
@@ -93,7 +98,7 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     replicas_become(&plane, "3").await?;
 
     let name = module_info(A, "pages");
-    bench.must(&format!("kubectl delete moduleinfo {name} --timeout=60s")).await?;
+    stays_while_something_is_there(&bench, &plane, &name).await?;
     let left = on(&plane, &["-n", "pages-system", "get", "deployments,configmaps", "-o", "name"]);
     let left = left.await?;
     ensure!(!left.contains("pages"), "{left}");
@@ -103,6 +108,30 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     bench.plugin_runs(A, "pages", "1.1.0").await?;
     replicas_become(&plane, "3").await?;
     service_mesh_is_read_about_first(&bench).await
+}
+
+/// Removed it is once nothing is left on its own cluster for whose sake it must stay.
+async fn stays_while_something_is_there(
+    bench: &Bench,
+    plane: &ControlPlane,
+    name: &str,
+) -> Result<()> {
+    let keep = ["-n", "default", "create", "configmap", "keep"];
+    on(plane, &keep).await?;
+    // What is on another cluster is no matter.
+    bench.kubectl(&keep).await?;
+    bench.must(&format!("kubectl delete moduleinfo {name} --wait=false")).await?;
+    let stays = |info: &Value| {
+        info.pointer("/status/removeIsPrevented") == Some(&Value::Bool(true))
+            && text(info, "/status/blockReasons/0").contains("ConfigMap default/keep")
+    };
+    let what = "its removal to be refused with what is there";
+    let info = bench.plugin_until(A, "pages", what, stays).await?;
+    ensure!(text(&info, "/status/phase") == "Running", "{info:#}");
+    on(plane, &["-n", "default", "delete", "configmap", "keep"]).await?;
+    bench.must(&format!("kubectl annotate moduleinfo {name} looked-at=again")).await?;
+    bench.must(&format!("kubectl wait --for=delete moduleinfo/{name} --timeout=60s")).await?;
+    Ok(())
 }
 
 /// Only a workload cluster that has Service Mesh v1 is held until its notes were read.
@@ -186,21 +215,27 @@ async fn an_upgrade_moves_aligned_plugins_and_touches_no_agnostic_one() -> Resul
     bench.plugin_runs(GLOBAL, "metrics", "4.3.0").await?;
     let cvsh = bench.cvsh().await?;
     let stages = cvsh.pointer("/status/stages").and_then(Value::as_array).context("stages")?;
-    let last = stages.last().context("a stage")?;
     let plugins = stages.iter().find(|stage| text(stage, "/name") == "plugins");
-    let plugins = plugins.with_context(|| format!("{last:#}"))?;
+    let plugins = plugins.with_context(|| format!("{stages:#?}"))?;
+    let priority = |stage: &Value| stage["priority"].as_i64();
+    let mut others = stages.iter().filter(|stage| text(stage, "/name") != "removal");
+    ensure!(others.all(|stage| priority(stage) <= priority(plugins)), "{stages:#?}");
     ensure!(text(plugins, "/operations/0/name") == "metrics", "{plugins:#}");
     ensure!(plugins["operations"].as_array().is_some_and(|all| all.len() == 1), "{plugins:#}");
     // Whatever was written meanwhile, nothing of it was the Agnostic plugin's.
     let (requests, _) = bench.requests(from)?;
-    let touched: Vec<_> = requests
-        .iter()
-        .filter(|r| !["get", "list", "watch"].contains(&r.verb.as_str()))
+    let writes = || {
+        let reads = ["get", "list", "watch"];
+        requests.iter().filter(move |r| !reads.contains(&r.verb.as_str()))
+    };
+    let own = module_info(GLOBAL, "metrics");
+    ensure!(writes().any(|r| r.name == own), "the one that moves was not written");
+    let touched: Vec<_> = writes()
         .filter(|r| {
-            let of_info = r.name == module_info(GLOBAL, "pages");
             r.namespace == "pages-system"
                 || r.name == "pages" && r.resource != "moduleplugins"
-                || of_info
+                || r.name == module_info(GLOBAL, "pages")
+                || r.resource.starts_with("moduleconfigs") && r.name.starts_with("pages-")
         })
         .collect();
     ensure!(touched.is_empty(), "{touched:#?}");

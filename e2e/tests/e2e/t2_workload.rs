@@ -37,6 +37,10 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     let plane = bench.joins(A).await?;
     let of = bench.of(A);
     installed(&bench, A).await.with_context(|| operator.said())?;
+    // Whoever takes away what is kept of it gets it again, with what is installed.
+    bench.kubectl(&["-n", "cpaas-system", "delete", "cvsh", A]).await?;
+    let kept = |c: &Value| text(c, "/status/current/version") == "4.2.1";
+    of.cvsh_until("what is kept of it to be there again", LIMIT, kept).await?;
     let deployed =
         plane.kubectl().args(["get", "apprelease", "-n", "cpaas-system"]).output().await?;
     ensure!(String::from_utf8_lossy(&deployed.stdout).contains("coredns"), "{deployed:?}");
@@ -58,8 +62,12 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     let said = bench.run(&preflight).await?.expect(1)?;
     let said = said.containing("GlobalNotReached")?.containing(A)?;
     // Whoever asks all the same waits, and it is said for what.
+    bench.set_runtime_of(&plane, "docker://24.0.7").await?;
     of.ask_for("4.3.0").await?;
     of.check_becomes("ClusterVersionUpgradeable", "Failed", "GlobalNotReached").await?;
+    looks_at_its_own_nodes(&bench, &preflight).await?;
+    bench.set_runtime_of(&plane, "containerd://2.2.0").await?;
+    of.check_becomes("DockerRuntimeUnsupported", "Passed", "AsExpected").await?;
     let cvsh = of.cvsh().await?;
     for name in ["KubernetesVersionSupported", "DockerRuntimeUnsupported", "ClusterRunning"] {
         let state = text(check(&cvsh, name), "/state").to_owned();
@@ -83,6 +91,18 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     ensure!(status.contains("Cluster workload-a is at 4.3.0"), "{status}");
     // A customisation on it is applied there.
     customised(&plane).await
+}
+
+/// What the checks look at is that cluster, not global.
+async fn looks_at_its_own_nodes(bench: &Bench, preflight: &str) -> Result<()> {
+    let name = "DockerRuntimeUnsupported";
+    let row = bench.of(A).check_becomes(name, "Failed", "DockerFound").await?;
+    let said = bench.run(preflight).await?.expect(1)?.containing("DockerFound")?;
+    ensure!(said.text.contains(text(&row, "/message")), "{row:#} {said:?}");
+    let global = bench.cvsh().await?;
+    let state = text(check(&global, name), "/state");
+    ensure!(state == "Passed", "global has no such node, and says {state}");
+    Ok(())
 }
 
 async fn customised(plane: &sandbox::ControlPlane) -> Result<()> {
@@ -141,9 +161,8 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     let _strange = [tokio::spawn(says(silent, None)), tokio::spawn(says(rubbish, Some("<html>")))];
     let not_ours = |c: &Value| text(condition(c, "Ready"), "/reason") == "NotUpgradable";
     bench.of("foreign").cvsh_until("it to be none of ours", LIMIT, not_ours).await?;
-    let lost = |c: &Value| text(condition(c, "PreflightReady"), "/status") == "Unknown";
     for name in ["nowhere", "silent", "rubbish"] {
-        bench.of(name).cvsh_until("it to be unknown", LIMIT, lost).await?;
+        unknown(&bench, name).await?;
     }
     // KubernetesVersionSupported of global asks all of them.
     bench.disable(&["KubernetesVersionSupported"]).await?;
@@ -181,6 +200,19 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     let path =
         "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/nowhere";
     bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
+    Ok(())
+}
+
+/// Nothing is known of a cluster that does not answer as one, and it is said why.
+async fn unknown(bench: &Bench, name: &str) -> Result<()> {
+    let lost = |c: &Value| {
+        text(condition(c, "PreflightReady"), "/status") == "Unknown"
+            && text(condition(c, "Reconciling"), "/status") == "True"
+    };
+    let cvsh = bench.of(name).cvsh_until("it to be unknown", LIMIT, lost).await?;
+    let message = text(condition(&cvsh, "Reconciling"), "/message");
+    eprintln!("{name}: {message}");
+    ensure!(!message.is_empty(), "{name}: {cvsh:#}");
     Ok(())
 }
 

@@ -1,115 +1,52 @@
-//! The job of the documents on real clusters, from 4.2.1 to 4.3.0.
+//! What the job comes to on the global cluster, from 4.2.1 to 4.3.0.
 
-use crate::documents;
-use crate::late_image::late_image;
+use crate::the_job;
 use anyhow::{Context as _, Result, ensure};
 use artifacts::package::Package;
 use e2e::audit;
-use e2e::job::{STEPS, look_around};
-use e2e::packages::Packages;
-use e2e::prober::Prober;
+use e2e::job::{self, look_around};
 use e2e::shell::Shell;
-use e2e::site::{Site, test_options};
-use e2e::turn::Turn;
-use sandbox::{Narrator, Sandbox};
+use e2e::site::Site;
+use sandbox::Narrator;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xtask::rights::{self, Use};
 
-/// How long two clusters may take to come up once their programs are built.
-const UP_LIMIT: Duration = Duration::from_secs(90);
+/// How long a look around may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrade_global() -> Result<()> {
-    let _alone = Turn::alone().await;
-    let narrator = Narrator::stderr();
-    let options = test_options(&["global", "workload-a"])?;
-    // What an earlier run left, also one that was killed.
-    Sandbox::new(options.clone(), Narrator::silent()).down().await?;
-    let packages = Packages::build(&narrator).await?;
-    let sandbox = Sandbox::new(options.clone(), narrator.clone());
-    sandbox.build().await?;
-    let began = Instant::now();
-    sandbox.up().await?;
-    let took = began.elapsed();
-    narrator.say(&format!("both clusters are up after {} s", took.as_secs()));
-    ensure!(took < UP_LIMIT, "both clusters took {took:?}");
-    let site = Site::up(options, packages, narrator.clone()).await?;
-    let result = job(&site, &narrator).await;
-    if result.is_ok() {
-        site.sandbox.down().await?;
-    }
-    result
-}
-
-async fn job(site: &Site, narrator: &Narrator) -> Result<()> {
-    let log = site.sandbox.audit_log(api::names::GLOBAL)?;
-    registered(site).await?;
-    let moved = site.ask(MOVED).await?;
-    let prober = Prober::start(site, &site.packages.programs.join("dns-prober"))?;
-    let mut seen = Vec::new();
-    for (number, step) in STEPS.iter().enumerate() {
-        step.announce(number + 1, site, narrator)?;
-        let (_, before) = audit::read(&log, u64::MAX)?;
-        seen.push((step.command, step.run(site).await?));
-        if step.command.contains("--only-sync-image") || step.command.contains("--preflight") {
-            changes_nothing(&log, before).with_context(|| step.command.to_owned())?;
-        }
-    }
-    let answered = prober.all_answered().await.context("the cluster's DNS had a gap")?;
-    narrator.say(&format!("cluster DNS: {answered} look-ups answered, 0 failed"));
-    ensure!(answered > 500, "only {answered} look-ups were made");
-    offered_in_time(&log)?;
-    outcome(site, &moved).await?;
-    documents::show_what_was_said(&seen)?;
-    looks_around(site).await?;
-    rights(&log, &site.packages.new)?;
-    late_image(site).await.context("an image that comes late")
+    the_job::done().await
 }
 
 /// What the demo says at its end works in a shell that knows nothing of the clusters.
-async fn looks_around(site: &Site) -> Result<()> {
+pub(crate) async fn looks_around(site: &Site) -> Result<()> {
     let typed: Vec<String> = look_around(site)?.into_iter().map(|(command, _)| command).collect();
     let nowhere = Path::new("/nonexistent");
     let shell = Shell::new(&[], nowhere, Path::new("/"), Narrator::silent());
     let script = format!("set -e\n{}", typed.join("\n"));
-    let said = shell.run(&script, UP_LIMIT).await?.expect(0)?;
+    let said = shell.run(&script, LOOK_LIMIT).await?.expect(0)?;
     said.containing("Cluster global is at 4.3.0")?.containing("release-notes")?;
+    // The same program as a plugin of kubectl, and who asks at the wrong cluster.
+    let shell = site.shell()?.silent();
+    let said = shell.run("kubectl acp adm upgrade status", LOOK_LIMIT).await?.expect(0)?;
+    said.containing("Cluster global is at 4.3.0")?;
+    let workload = site.sandbox.kubeconfig(crate::upgrade_workload::A)?;
+    let shell = shell.with("KUBECONFIG", &workload.display().to_string());
+    let said = shell.run("ac adm upgrade status", LOOK_LIMIT).await?.expect(1)?;
+    said.containing("is not the global cluster of a platform")?.containing("hint: ")?;
     Ok(())
 }
 
 /// What shows which object it is that moves from one chart to another.
-const MOVED: &str =
+pub(crate) const MOVED: &str =
     "kubectl -n cpaas-system get configmap platform-info -o jsonpath='{.metadata.uid}'";
 
-/// The workload cluster is known to global, and how to reach it.
-async fn registered(site: &Site) -> Result<()> {
-    let name = "workload-a";
-    let credential = site
-        .ask(&format!("kubectl get clusters.platform.tkestack.io {name} -o jsonpath='{{.spec.clusterCredentialRef.name}}'"))
-        .await?;
-    ensure!(!credential.is_empty(), "{name} has no credential");
-    for (script, what) in [
-        (
-            format!("kubectl get clustercredentials {credential} -o jsonpath='{{.token}}'"),
-            "a token",
-        ),
-        (
-            format!(
-                "kubectl get machines.platform.tkestack.io -o jsonpath='{{.items[?(@.spec.clusterName==\"{name}\")].metadata.name}}'"
-            ),
-            "a machine",
-        ),
-    ] {
-        ensure!(!site.ask(&script).await?.is_empty(), "{name} has not {what}: {script}");
-    }
-    Ok(())
-}
-
 /// Nothing but questions was asked by upgrade.sh.
-fn changes_nothing(log: &std::path::Path, from: u64) -> Result<()> {
+pub(crate) fn changes_nothing(log: &std::path::Path, from: u64) -> Result<()> {
     let (requests, _) = audit::read(log, from)?;
     let own: Vec<_> = requests.iter().filter(|r| r.user == "kubernetes-admin").collect();
     ensure!(!own.is_empty(), "the audit log shows nothing of the administrator's account");
@@ -119,7 +56,7 @@ fn changes_nothing(log: &std::path::Path, from: u64) -> Result<()> {
 }
 
 /// From the ProductManifest to the offer in less than five seconds, by the API server's own clock.
-fn offered_in_time(log: &std::path::Path) -> Result<()> {
+pub(crate) fn offered_in_time(log: &std::path::Path) -> Result<()> {
     let (requests, _) = audit::read(log, 0)?;
     let published = requests
         .iter()
@@ -151,7 +88,7 @@ fn offers(change: &Value, version: &str) -> bool {
 }
 
 /// What the operator is granted is what it used, but for what the table gives a reason for.
-fn rights(log: &Path, package: &Path) -> Result<()> {
+pub(crate) fn rights(log: &Path, package: &Path) -> Result<()> {
     let account = format!("system:serviceaccount:{}:{}", api::names::NAMESPACE, api::names::CVO);
     let (requests, _) = audit::read(log, 0)?;
     let mut used = BTreeSet::new();
@@ -223,7 +160,7 @@ const OUTCOME: &[(&str, &str)] = &[
     ("kubectl get resourcepatches rp-coredns -o jsonpath='{.status.phase}'", "Active"),
 ];
 
-async fn outcome(site: &Site, moved: &str) -> Result<()> {
+pub(crate) async fn outcome(site: &Site, moved: &str) -> Result<()> {
     let cvsh: Value =
         serde_json::from_str(&site.ask("kubectl -n cpaas-system get cvsh global -o json").await?)?;
     let text = |pointer: &str| cvsh.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -242,10 +179,7 @@ async fn outcome(site: &Site, moved: &str) -> Result<()> {
     );
     let history = cvsh.pointer("/status/history").and_then(Value::as_array).map_or(0, Vec::len);
     ensure!(history == 2, "{history} entries in the history, not 2");
-    for (script, expected) in OUTCOME {
-        let said = site.ask(script).await?;
-        ensure!(said == *expected, "'{said}', not '{expected}': {script}");
-    }
+    job::holds(site, OUTCOME).await?;
     ensure!(site.ask(MOVED).await? == moved, "the object that moved was made anew");
     let holder = "kubectl -n cpaas-system get lease cluster-version-operator -o jsonpath='{.spec.holderIdentity}'";
     let pods = "kubectl -n cpaas-system get pods -l app.kubernetes.io/name=cluster-version-operator -o jsonpath='{.items[*].metadata.name}'";

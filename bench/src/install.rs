@@ -1,0 +1,127 @@
+//! Installing a plugin of 200 objects: the running operator, asked by a ModuleInfo, beside
+//! `helm install` of the very same chart, on one API server.
+
+use crate::apply::TEMPLATE;
+use crate::measure::{median, say, settle, timed};
+use crate::results::{Goal, Row};
+use anyhow::{Context as _, Result, ensure};
+use api::names::{CVO, GLOBAL, NAMESPACE, module_info};
+use e2e::t2::{Bench, Plugin, chart_of};
+use jiff::Timestamp;
+use sandbox::process::{command, run};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often each is measured.
+const RUNS: u32 = 3;
+/// Objects of the plugin.
+const OBJECTS: usize = 200;
+const NAME: &str = "many";
+const VERSION: &str = "1.0.0";
+/// How long one program, or one removal, may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The rights that the chart needs, as a push applies them.
+const RIGHTS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: 'acp:cluster-version-operator:plugin:many'}
+rules:
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}
+- {apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: 'acp:cluster-version-operator:plugin:many'}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'acp:cluster-version-operator:plugin:many'}
+subjects: [{kind: ServiceAccount, name: cluster-version-operator, namespace: cpaas-system}]
+";
+
+/// The row of this work.
+///
+/// # Errors
+/// When a contestant does not install all objects.
+pub(crate) async fn rows(helm: &Path) -> Result<Vec<Row>> {
+    let (bench, operator) = Bench::installed().await?;
+    bench.apply(RIGHTS).await?;
+    let plugin = Plugin {
+        template: TEMPLATE,
+        more: json!({
+            "config": {}, "deployDescriptors": [],
+            "valuesTemplates": { (chart_of(NAME)): format!("objects: {OBJECTS}\nrevision: 0\n") },
+        }),
+        ..Plugin::agnostic(NAME, VERSION)
+    };
+    bench.bring_plugin(&plugin).await.with_context(|| operator.said())?;
+    let chart = bench.folder().join("many.tgz");
+    std::fs::write(&chart, plugin.chart()?)?;
+    bench.kubectl(&["create", "namespace", "helm"]).await?;
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for run in 1..=RUNS {
+        settle().await;
+        let installed = install(&bench).await.with_context(|| operator.said())?;
+        settle().await;
+        let (seconds, ()) = timed(helm_install(&bench, helm, &chart)).await?;
+        helm_uninstall(&bench, helm).await?;
+        say(&format!("install {run} of {RUNS}: ours {installed:.2} s, helm {seconds:.2} s"));
+        ours.push(installed);
+        peer.push(seconds);
+    }
+    operator.terminate().await?;
+    Ok(vec![Row {
+        name: format!("install of a plugin with {OBJECTS} objects, to the last one accepted"),
+        unit: "s",
+        ours: median(ours)?,
+        peer: Some(("helm install", median(peer)?)),
+        goal: Goal::TimesBetter(3.0),
+    }])
+}
+
+/// Seconds from the request until the API server has accepted the last object; afterwards the
+/// plugin works, and is removed again.
+async fn install(bench: &Bench) -> Result<f64> {
+    let from = std::fs::metadata(bench.plane.audit_log())?.len();
+    let begin = Timestamp::now();
+    bench.ask_plugin(GLOBAL, NAME, VERSION, &json!({})).await?;
+    bench.plugin_runs(GLOBAL, NAME, VERSION).await?;
+    settle().await;
+    let account = format!("system:serviceaccount:{NAMESPACE}:{CVO}");
+    let (requests, _) = bench.requests(from)?;
+    let of_plugin = requests.iter().filter(|r| {
+        r.user == account
+            && r.verb == "patch"
+            && ["deployments", "configmaps"].contains(&r.resource.as_str())
+            && r.name.starts_with(NAME)
+    });
+    let accepted: Vec<_> = of_plugin.filter(|r| (200..300).contains(&r.code)).collect();
+    let objects: BTreeSet<_> = accepted.iter().map(|r| (&r.resource, &r.name)).collect();
+    ensure!(objects.len() == OBJECTS, "{} of {OBJECTS} objects were accepted", objects.len());
+    let last = accepted.iter().map(|r| r.at).max().context("nothing was accepted")?;
+    let info = module_info(GLOBAL, NAME);
+    bench.kubectl(&["delete", "moduleinfo", &info, "--timeout=60s"]).await?;
+    let left = format!("/apis/apps/v1/namespaces/{NAME}-system/deployments");
+    let is_empty = |list: &Value| list["items"].as_array().is_some_and(Vec::is_empty);
+    bench.until(&left, "the plugin to be gone", LIMIT, is_empty).await?;
+    Ok(last.duration_since(begin).as_secs_f64())
+}
+
+async fn helm_install(bench: &Bench, helm: &Path, chart: &Path) -> Result<()> {
+    let mut install = command(helm, ["install", NAME]);
+    install.arg(chart).args(["--namespace", "helm", "--kubeconfig"]);
+    install.arg(bench.plane.kubeconfig());
+    install.args(["--set", &format!("objects={OBJECTS},revision=0")]);
+    run(&mut install, LIMIT).await.context("helm")?;
+    Ok(())
+}
+
+/// Removes what Helm installed, after it was counted.
+async fn helm_uninstall(bench: &Bench, helm: &Path) -> Result<()> {
+    let names = bench.kubectl(&["get", "cm,deploy", "-n", "helm", "-o", "name"]).await?;
+    let count = names.lines().filter(|name| name.contains(&format!("/{NAME}-"))).count();
+    ensure!(count == OBJECTS, "helm installed {count} of {OBJECTS} objects");
+    let mut uninstall = command(helm, ["uninstall", NAME, "--wait", "--namespace", "helm"]);
+    uninstall.arg("--kubeconfig").arg(bench.plane.kubeconfig());
+    run(&mut uninstall, LIMIT).await.context("helm")?;
+    Ok(())
+}
