@@ -13,8 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// How long one edit may take.
 const EDIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Edits that are under way at a time: a slow API server is not buried under them.
-const IN_FLIGHT: usize = 8;
+/// Edits that are under way at a time. All are of one object: with more of them the API server
+/// tries each again and again, and fewer a second come to anything.
+const IN_FLIGHT: usize = 2;
 
 /// What edits came to.
 #[derive(Debug, Clone, Copy, Default)]
