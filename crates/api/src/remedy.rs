@@ -29,7 +29,7 @@ pub const fn fits(remedy: &str) -> bool {
 #[must_use]
 pub fn for_all<T>(all: &[T], remedy: impl Fn(&[T]) -> String) -> String {
     let has_room = |text: &String| text.len() + BESIDE_LIMIT <= REMEDY_LIMIT;
-    let many = (2..=all.len()).rev().map(|count| remedy(&all[..count])).find(has_room);
+    let many = (2..=all.len()).map(|count| remedy(&all[..count])).take_while(has_room).last();
     many.unwrap_or_else(|| remedy(&all[..all.len().min(1)]))
 }
 

@@ -16,9 +16,9 @@ mod status;
 mod world;
 
 pub use blocks::accept;
-pub(crate) use blocks::{detour_words, first_words, misfit_words};
+pub(crate) use blocks::{apart_words, detour_words, first_words, misfit_words};
 pub use catalogue::{Catalogued, catalogue};
-pub(crate) use circle::{circle, circle_words};
+pub(crate) use circle::{circle, circle_words, move_before};
 pub(crate) use dependencies::{matches, needed};
 pub use path::Detour;
 pub(crate) use path::{Published, detour};
@@ -94,7 +94,9 @@ fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
         // What is installed stays, and what users customise there meanwhile comes into force.
         Situation::Blocked(_) | Situation::Waits(_) | Situation::RemovalPrevented(_) => {
             let wanted = components::installed(world, info);
-            let steps = open(world, &wanted).0;
+            // What was begun and withdrawn goes on, or back, only as it is asked for.
+            let there = wanted.iter().filter(|step| components::is_there(world, step));
+            let (steps, _) = open(world, there);
             ModulePlan { steps, wanted, ..plan }
         }
         Situation::Unknown(_)
@@ -212,7 +214,10 @@ fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool
 }
 
 /// The steps to what is not as it is to be, and notes on customisations that do not apply.
-fn open(world: &World, wanted: &[ApplyStep]) -> (Vec<Step>, Vec<String>) {
+fn open<'a>(
+    world: &World,
+    wanted: impl IntoIterator<Item = &'a ApplyStep>,
+) -> (Vec<Step>, Vec<String>) {
     let (mut steps, mut notes) = (Vec::new(), Vec::new());
     for step in wanted {
         let facts = world.app_releases.value().and_then(|all| all.get(&step.component.name));

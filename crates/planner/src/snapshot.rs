@@ -2,10 +2,10 @@
 
 use crate::modules::Published;
 use api::objects::{
-    Affinity, Dependency, DeployStatus, Descriptor, Lifecycle, ModuleConfigSpec, ModuleName,
+    Affinity, AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, Dependency,
+    DeployStatus, Descriptor, DesiredUpdate, Lifecycle, ModuleConfigSpec, ModuleName,
     RunningStatus,
 };
-use api::objects::{AppReleaseSpec, AppReleaseStatus, ClusterVersionShadowStatus, DesiredUpdate};
 use api::signature::ReleaseSignature;
 use api::{Release, Version};
 use jiff::Timestamp;

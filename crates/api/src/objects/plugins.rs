@@ -352,6 +352,12 @@ pub struct Affinity {
 }
 
 impl Affinity {
+    /// Whether a plugin must not be on the same cluster.
+    #[must_use]
+    pub fn excludes(&self, plugin: &str) -> bool {
+        self.plugin_anti_affinity.iter().any(|name| name == plugin)
+    }
+
     /// Why a plugin is not meant for a cluster with these labels; None where it is. A rule that
     /// cannot be read holds for no cluster.
     #[must_use]

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use api::names::is_label;
 use api::plugin_values::{is_path, values};
 use api::{ChartVersion, Descriptor, ImageRef, ModuleConfigSpec, Version, VersionRange};
+use serde_json::Value;
 
 use super::objects::Objects;
-use serde_json::Value;
 
 /// Most AppReleases of one plugin.
 const RELEASE_LIMIT: usize = 64;

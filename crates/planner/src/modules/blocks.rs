@@ -164,17 +164,22 @@ pub(crate) fn misfit_words(module: &str, cluster: &str, why: &str) -> (String, S
 
 /// Plugins that must not be on one cluster, whichever of the two says so.
 fn other_plugins(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
-    let refuses = |config: &ConfigFacts, module: &String| {
-        let affinity = config.spec.affinity.as_ref();
-        affinity.is_some_and(|a| a.plugin_anti_affinity.contains(module))
+    let refuses = |config: &ConfigFacts, module: &str| {
+        config.spec.affinity.as_ref().is_some_and(|affinity| affinity.excludes(module))
     };
     let others = before(world, info).filter(|other| other.module != info.module);
     let met = others.into_iter().find(|other| {
         let theirs = world.installed_config(other);
         refuses(config, &other.module) || theirs.is_some_and(|c| refuses(c, &info.module))
     })?;
-    let cause = format!("{} and {} must not be on one cluster", info.module, met.module);
-    Some(message(&cause, &format!("remove one of them: kubectl delete moduleinfo {}", met.name)))
+    let (cause, remedy) = apart_words(&info.module, &met.module, &met.name);
+    Some(message(&cause, &remedy))
+}
+
+/// What is said of two plugins that must not be on one cluster, and what to do.
+pub(crate) fn apart_words(module: &str, other: &str, its_info: &str) -> (String, String) {
+    let cause = format!("{module} and {other} must not be on one cluster");
+    (cause, format!("remove one of them: kubectl delete moduleinfo {its_info}"))
 }
 
 /// What has its place on the cluster already: what is there, and what was asked for earlier.
@@ -251,12 +256,14 @@ fn upgrade_before(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Opti
     let mut others = others.filter_map(|other| world.info_of(&other.module_name));
     let passes = |text| Reason { text, passes: true };
     others.find_map(|other| {
-        if world.is_moved_by_upgrade(info) && world.moved_to(other).is_some() {
-            return Some(passes(format!("{} is upgraded before it", other.module)));
+        let newest = other.status.available_versions.first().map(|newest| newest.version.as_str());
+        let moves = world.is_moved_by_upgrade(info) && world.moved_to(other).is_some();
+        let (cause, remedy) = first_words(&other.module, &other.name, newest.unwrap_or_default());
+        match (moves, newest) {
+            (true, _) => Some(passes(cause)),
+            (false, Some(_)) => Some(Reason::from(message(&cause, &remedy))),
+            (false, None) => None,
         }
-        let newest = other.status.available_versions.first()?;
-        let (cause, remedy) = first_words(&other.module, &other.name, &newest.version);
-        Some(Reason::from(message(&cause, &remedy)))
     })
 }
 

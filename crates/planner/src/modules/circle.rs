@@ -3,6 +3,7 @@
 
 use super::dependencies::matches;
 use super::world::{InfoFacts, World};
+use api::objects::{Dependency, ModuleName};
 use std::collections::BTreeSet;
 
 /// Most names that are followed from one to the next.
@@ -43,21 +44,33 @@ pub(crate) fn circle_words(names: &[String]) -> (String, String) {
 /// What to do about plugins that lead in a circle.
 pub(super) const OTHERS: &str = "ask the publisher of these plugins for other packages";
 
+/// The plugins that move before one does: those that it needs in another version than they have,
+/// and those that its publisher puts before it. `moving` gives the version of a plugin that is
+/// still to move.
+pub(crate) fn move_before<'a>(
+    needs: &[Dependency],
+    first: &[ModuleName],
+    moving: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<String> {
+    let needs = needs.iter().filter(|wanted| {
+        moving(&wanted.module_name).is_some_and(|version| !matches(wanted, version))
+    });
+    let first = first.iter().filter(|other| moving(&other.module_name).is_some());
+    let needs = needs.map(|wanted| &wanted.module_name);
+    needs.chain(first.map(|other| &other.module_name)).cloned().collect()
+}
+
 /// The plugins that the upgrade of the cluster moves, each after the next, with this one.
 pub(super) fn waits(world: &World, info: &InfoFacts) -> Option<Vec<String>> {
-    let is_to_move =
-        |name: &String| world.info_of(name).filter(|other| world.moved_to(other).is_some());
+    let moving = |module: &str| {
+        let info = world.info_of(module)?;
+        world.moved_to(info).map(|_| info.status.version.as_str())
+    };
     circle(&info.module, &|module| {
-        let moved = world.info_of(module).and_then(|info| Some((info, world.moved_to(info)?)));
-        let Some(config) = moved.and_then(|(_, target)| world.config(module, target)) else {
-            return Vec::new();
-        };
-        let needs = config.spec.dependencies.iter().filter(|wanted| {
-            let other = is_to_move(&wanted.module_name);
-            other.is_some_and(|other| !matches(wanted, &other.status.version))
-        });
-        let needs = needs.map(|wanted| &wanted.module_name);
-        let first = config.spec.upgrade_before.iter().map(|other| &other.module_name);
-        needs.chain(first.filter(|name| is_to_move(name).is_some())).cloned().collect()
+        let target = world.info_of(module).and_then(|info| world.moved_to(info));
+        let config = target.and_then(|target| world.config(module, target));
+        config.map_or_else(Vec::new, |config| {
+            move_before(&config.spec.dependencies, &config.spec.upgrade_before, moving)
+        })
     })
 }

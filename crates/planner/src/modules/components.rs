@@ -42,8 +42,8 @@ pub(super) fn components(
     config.spec.app_releases.iter().map(of).collect::<Result<_, _>>().map_err(|why| vec![why])
 }
 
-/// The AppReleases of what is installed, each as it says itself; none where the catalogue no longer
-/// has its version, for then nobody knows its images.
+/// The AppReleases of a plugin, each as it says itself; none where the catalogue no longer has the
+/// version of one, for then nobody knows its images.
 pub(super) fn installed(world: &World, info: &InfoFacts) -> Vec<ApplyStep> {
     let of = |(name, facts): (&String, &AppReleaseFacts)| {
         let spec = &facts.spec;
@@ -68,12 +68,15 @@ pub(super) fn installed(world: &World, info: &InfoFacts) -> Vec<ApplyStep> {
             module_info: info.name.clone(),
         })
     };
-    // What was begun and withdrawn is no matter here: it goes on, or back, only as it is asked for.
-    let is_there = |(_, facts): &(&String, &AppReleaseFacts)| {
-        let (spec, status) = (&facts.spec, &facts.status);
-        (&spec.version, &spec.release_image) == (&status.version, &status.release_image)
-    };
-    world.parts_of(info).filter(is_there).map(of).collect::<Option<_>>().unwrap_or_default()
+    world.parts_of(info).map(of).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// Whether what an AppRelease says is what was installed last.
+pub(super) fn is_there(world: &World, step: &ApplyStep) -> bool {
+    let facts = world.app_releases.value().and_then(|all| all.get(&step.component.name));
+    facts.is_some_and(|AppReleaseFacts { status, .. }| {
+        (&status.version, &status.release_image) == (&step.component.version, &step.image)
+    })
 }
 
 fn component(

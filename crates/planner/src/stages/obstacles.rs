@@ -2,7 +2,9 @@
 //! anything begins: once they move, the same rules would hold them in the middle of an upgrade.
 
 use super::plugins::Move;
-use crate::modules::{circle, circle_words, first_words, matches, misfit_words, needed};
+use crate::modules::{
+    apart_words, circle, circle_words, first_words, matches, misfit_words, move_before, needed,
+};
 use crate::snapshot::{ModuleConfigFacts, ModuleInfoFacts};
 use api::plugin_values;
 use std::collections::BTreeMap;
@@ -34,20 +36,15 @@ impl<'a> Moving<'a> {
         labels: impl Fn() -> Result<BTreeMap<String, String>, String>,
     ) -> Result<Option<Obstacle>, String> {
         for (info, config) in self.moved() {
-            if let Some(affinity) = &config.affinity {
-                if let Some(why) = affinity.misfit(&labels()?) {
-                    return Ok(Some(misfit_words(&config.module, self.cluster, &why)));
-                }
-                let mut others = self.infos.iter().filter(|other| other.name != info.name);
-                let met = others.find(|o| affinity.plugin_anti_affinity.contains(&o.module));
-                if let Some(other) = met {
-                    let (module, version) = (&config.module, &config.version);
-                    let cause = format!("{module} {version} must not be where {} is", other.module);
-                    let remedy = format!("kubectl delete moduleinfo {}", other.name);
-                    return Ok(Some((cause, format!("remove one of them: {remedy}"))));
-                }
+            if let Some(affinity) = &config.affinity
+                && let Some(why) = affinity.misfit(&labels()?)
+            {
+                return Ok(Some(misfit_words(&config.module, self.cluster, &why)));
             }
-            let own = settings(info, config).or_else(|| self.comes_first(config));
+            let own = self
+                .apart(info, config)
+                .or_else(|| settings(info, config))
+                .or_else(|| self.comes_first(config));
             if own.is_some() {
                 return Ok(own);
             }
@@ -71,6 +68,23 @@ impl<'a> Moving<'a> {
         self.infos.iter().find(|info| info.module == module)
     }
 
+    /// A plugin that must not be on one cluster with this one, whichever of the two says so.
+    fn apart(self, info: &ModuleInfoFacts, config: &ModuleConfigFacts) -> Option<Obstacle> {
+        let refuses = |config: &ModuleConfigFacts, module: &str| {
+            config.affinity.as_ref().is_some_and(|affinity| affinity.excludes(module))
+        };
+        let mut others = self.infos.iter().filter(|other| other.module != info.module);
+        let met = others.find(|other| {
+            let theirs = self.published(&other.module, &other.version);
+            refuses(config, &other.module) || theirs.is_some_and(|c| refuses(c, &info.module))
+        })?;
+        Some(apart_words(&info.module, &met.module, &met.name))
+    }
+
+    fn published(self, module: &str, version: &str) -> Option<&'a ModuleConfigFacts> {
+        self.configs.iter().find(|c| c.module == module && c.version == version)
+    }
+
     /// A plugin that is upgraded before this one and does not move with the cluster.
     fn comes_first(self, config: &ModuleConfigFacts) -> Option<Obstacle> {
         let others = config.upgrade_before.iter();
@@ -82,19 +96,15 @@ impl<'a> Moving<'a> {
 
     /// Plugins each of which moves after the next.
     fn circle(self) -> Option<Obstacle> {
-        let after = |module: &str| -> Vec<String> {
-            let Some(config) = self.info(module).and_then(|info| self.to(info)) else {
-                return Vec::new();
-            };
-            let needs = config.dependencies.iter().filter(|wanted| {
-                let other = self.info(&wanted.module_name);
-                other.is_some_and(|other| !matches(wanted, &other.version))
-            });
-            let needs = needs.map(|wanted| &wanted.module_name);
-            let first = config.upgrade_before.iter().map(|other| &other.module_name);
-            let moves =
-                |name: &&String| self.info(name).is_some_and(|other| self.to(other).is_some());
-            needs.chain(first).filter(moves).cloned().collect()
+        let moving = |module: &str| {
+            let info = self.info(module)?;
+            self.to(info).map(|_| info.version.as_str())
+        };
+        let after = |module: &str| {
+            let config = self.info(module).and_then(|info| self.to(info));
+            config.map_or_else(Vec::new, |config| {
+                move_before(&config.dependencies, &config.upgrade_before, moving)
+            })
         };
         let found = self.moved().find_map(|(info, _)| circle(&info.module, &after))?;
         Some(circle_words(&found))
@@ -106,10 +116,7 @@ impl<'a> Moving<'a> {
             self.to(info).map_or(info.version.as_str(), |config| config.version.as_str())
         };
         let is_moved = |info: &'a ModuleInfoFacts| after(info) != info.version;
-        let of = |info: &'a ModuleInfoFacts| {
-            let version = after(info);
-            self.configs.iter().find(|c| c.module == info.module && c.version == version)
-        };
+        let of = |info: &'a ModuleInfoFacts| self.published(&info.module, after(info));
         for (info, config) in self.infos.iter().filter_map(|info| Some((info, of(info)?))) {
             for wanted in &config.dependencies {
                 let other = self.info(&wanted.module_name);

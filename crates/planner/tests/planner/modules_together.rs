@@ -2,12 +2,14 @@
 //! that move together with their cluster, and those of which the catalogue knows nothing any more.
 
 use crate::modules::{
-    blocked, config, edit, find_info, info, installed, round, running, settle, world,
+    blocked, config, edit, find_info, info, installed, ready, round, running, settle, world,
 };
 use api::Lifecycle;
+use api::names::PLUGIN_NAMESPACE;
 use api::objects::{Operation, Phase, Stage, VersionImage};
 use planner::modules::{self, ConfigFacts, LifecycleFact, Situation, World};
-use planner::{Observed, StepResult};
+use planner::snapshot::ResourcePatchFacts;
+use planner::{Observed, Step, StepResult};
 use serde_json::json;
 
 /// The reasons of the ModuleInfo of a plugin, and whether it waits only.
@@ -195,4 +197,40 @@ fn dependencies_that_meet_again_and_again_are_followed_once() {
     }
     let world = world(configs, vec![info("l0", "1.0.0")]);
     assert!(blocked(&world)[0].starts_with("l0 1.0.0 needs l1, which is not installed"));
+}
+
+/// What is there is customised; what was begun of another version is neither finished nor
+/// forgotten.
+#[test]
+fn a_half_of_what_was_begun_and_withdrawn_stays_as_it_is_and_is_shown() {
+    let parts = |version: &str| {
+        let part = |name: &str| {
+            let digest = api::Digest::of(format!("{name}{version}").as_bytes());
+            json!({ "name": name, "chartVersions": [{
+                "name": format!("acp/chart-{name}"), "releaseName": name, "version": version,
+                "digest": digest,
+            }] })
+        };
+        json!({ "appReleases": [part("web"), part("db")], "valuesTemplates": {} })
+    };
+    let configs = ["1.0.0", "1.1.0"].map(|v| config("pages", v, parts(v))).to_vec();
+    let mut world = running(configs, "pages", "1.0.0");
+    // The process died after it had written what one of them is to be.
+    let begun = &mut installed(&mut world).get_mut("web").unwrap().spec;
+    begun.version = "1.1.0".into();
+    begun.release_image = "registry.test/acp/chart-web@begun".into();
+    edit(&mut world, "pages").spec.version = "9.9.9".into();
+    world.resource_patches = Observed::Value(vec![ResourcePatchFacts {
+        name: "rp".into(),
+        release: format!("{PLUGIN_NAMESPACE}/db"),
+        digest: "sha256:1".into(),
+        ..ResourcePatchFacts::default()
+    }]);
+    let steps = round(&mut world, |_| StepResult::Done);
+    let applied: Vec<_> = steps.iter().map(Step::subject).collect();
+    assert_eq!(applied, ["db"]);
+    let status = &find_info(&world, "pages").status;
+    assert!(ready(status).contains("Blocked"), "{}", ready(status));
+    let shown: Vec<_> = status.app_releases.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(shown, ["db", "web"]);
 }

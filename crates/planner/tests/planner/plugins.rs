@@ -177,14 +177,14 @@ fn a_way_that_is_not_open_and_a_need_that_is_not_met_are_said_before_anything_be
 /// The rules that would hold a plugin once the components of the release have moved.
 #[test]
 fn what_would_hold_a_plugin_in_the_middle_of_the_upgrade_is_said_before_it_begins() {
-    let said = |logs: &str, base: &str| {
+    let all_said = |logs: &str, base: &str, shop: &str| {
         let catalogue = format!(
             "{{moduleConfigs: {{Value: [\
             {{module: logs, version: 1.0.0, targetClusterVersions: ['4.2']}},\
             {{module: logs, version: 2.0.0, targetClusterVersions: ['4.3'], {logs}}},\
             {{module: base, version: 4.3.0, targetClusterVersions: ['4.3'], {base}}},\
             {{module: both, version: 1.5.0, targetClusterVersions: ['4.3']}},\
-            {{module: shop, version: 1.0.0}}]}}}}"
+            {{module: shop, version: 1.0.0, {shop}}}]}}}}"
         );
         let mut world = World::new().edited(PLUGINS).edited(&catalogue);
         let checks = world.done_round().plan.preflight.unwrap().checks;
@@ -192,6 +192,11 @@ fn what_would_hold_a_plugin_in_the_middle_of_the_upgrade_is_said_before_it_begin
         let found = found.unwrap();
         (found.reason.as_str().to_owned(), format!("{} fix: {}", found.message, found.remedy))
     };
+    let said = |logs: &str, base: &str| all_said(logs, base, "");
+    // The one that stays may be the one that says so.
+    let (reason, text) = all_said("", "", "affinity: {pluginAntiAffinity: [logs]}");
+    assert_eq!(reason, "PluginCannotMove", "{text}");
+    assert!(text.contains("logs and shop must not be on one cluster"), "{text}");
     let number = "'urn:alm:descriptor:com.tectonic.ui:number'";
     let form = format!(
         "deployDescriptors: [{{path: days, x-descriptors: [{number}]}}], config: {{days: many}}"
@@ -205,7 +210,7 @@ fn what_would_hold_a_plugin_in_the_middle_of_the_upgrade_is_said_before_it_begin
         (
             "affinity: {pluginAntiAffinity: [shop]}",
             "",
-            "logs 2.0.0 must not be where shop is fix: remove one of them: kubectl delete moduleinfo m-shop",
+            "logs and shop must not be on one cluster fix: remove one of them: kubectl delete moduleinfo m-shop",
         ),
         (form.as_str(), "", "the settings of logs do not do for 2.0.0: "),
         (
