@@ -6,7 +6,7 @@ use crate::measure::{median, say, settle, timed};
 use crate::results::{Goal, Row};
 use anyhow::{Context as _, Result, ensure};
 use api::names::{CVO, GLOBAL, NAMESPACE, module_info};
-use e2e::t2::{Bench, Plugin, chart_of};
+use e2e::t2::{Bench, Plugin, chart_of, plugin_rights};
 use jiff::Timestamp;
 use sandbox::process::{command, run};
 use serde_json::{Value, json};
@@ -22,29 +22,13 @@ const NAME: &str = "many";
 const VERSION: &str = "1.0.0";
 /// How long one program, or one removal, may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// The rights that the chart needs, as a push applies them.
-const RIGHTS: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: 'acp:cluster-version-operator:plugin:many'}
-rules:
-- {apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}
-- {apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: 'acp:cluster-version-operator:plugin:many'}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'acp:cluster-version-operator:plugin:many'}
-subjects: [{kind: ServiceAccount, name: cluster-version-operator, namespace: cpaas-system}]
-";
-
 /// The row of this work.
 ///
 /// # Errors
 /// When a contestant does not install all objects.
 pub(crate) async fn rows(helm: &Path) -> Result<Vec<Row>> {
     let (bench, operator) = Bench::installed().await?;
-    bench.apply(RIGHTS).await?;
+    bench.apply(&plugin_rights(NAME)).await?;
     let plugin = Plugin {
         template: TEMPLATE,
         more: json!({

@@ -16,11 +16,13 @@ mod workload;
 
 pub use editing::{Edits, Watched};
 pub use end_state::EndState;
+pub use node::set_runtime;
 pub use operator::{Lease, Operator, Start};
 pub use platform::ADMINISTRATOR;
-pub use plugins::{Plugin, chart_of, installed_app};
+pub use plugins::{Plugin, chart_of, installed_app, plugin_rights};
 pub use releases::{Published, demo_signer};
-pub use watching::{Of, check, condition, is_completed_at, text};
+pub use watching::{Of, SHADOWS, check, condition, is_completed_at, text};
+pub use workload::{CLUSTERS, CREDENTIALS, MODULES};
 
 use crate::audit::{self, Request};
 use crate::packages::{Packages, cache, root};

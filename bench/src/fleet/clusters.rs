@@ -6,7 +6,7 @@ mod registration;
 use crate::measure::say;
 use anyhow::{Context as _, Result, ensure};
 use e2e::fake::{FakeServer, Manner, Model};
-use e2e::t2::{Bench, condition, is_completed_at, text};
+use e2e::t2::{Bench, SHADOWS, condition, is_completed_at, text};
 use futures::{StreamExt as _, TryStreamExt as _};
 use registration::register;
 use sandbox::ControlPlane;
@@ -25,9 +25,6 @@ const POLL: Duration = Duration::from_millis(500);
 const SAY: Duration = Duration::from_secs(15);
 /// Our requests at a time.
 const IN_FLIGHT: usize = 16;
-/// Where the ClusterVersionShadows are.
-const SHADOWS: &str =
-    "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows";
 
 /// How many clusters of each kind a fleet has.
 #[derive(Debug, Clone, Copy)]

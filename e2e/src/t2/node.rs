@@ -21,7 +21,10 @@ pub(super) async fn make(plane: &ControlPlane) -> Result<()> {
 }
 
 /// What it says of its container runtime.
-pub(super) async fn set_runtime(plane: &ControlPlane, runtime: &str) -> Result<()> {
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn set_runtime(plane: &ControlPlane, runtime: &str) -> Result<()> {
     let info = json!({
         "containerRuntimeVersion": runtime, "kubeletVersion": "v1.33.13",
         "architecture": "amd64", "operatingSystem": "linux", "machineID": "", "systemUUID": "",

@@ -3,7 +3,6 @@
 
 use super::{Bench, node};
 use anyhow::{Context as _, Result};
-use sandbox::ControlPlane;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -65,14 +64,6 @@ subjects: [{kind: ServiceAccount, name: administrator, namespace: kube-system}]
     /// When it cannot be written.
     pub async fn set_runtime(&self, runtime: &str) -> Result<()> {
         node::set_runtime(&self.plane, runtime).await
-    }
-
-    /// What the node of another cluster says of its container runtime.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn set_runtime_of(&self, plane: &ControlPlane, runtime: &str) -> Result<()> {
-        node::set_runtime(plane, runtime).await
     }
 
     /// A static Pod of the control plane on the node.

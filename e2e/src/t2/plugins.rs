@@ -3,7 +3,8 @@
 use super::{Bench, text};
 use anyhow::{Context as _, Result};
 use api::names::{
-    CLUSTER_NAME_LABEL, LIFECYCLE_LABEL, MODULE_NAME_LABEL, module_config, module_info,
+    CLUSTER_NAME_LABEL, CVO, LIFECYCLE_LABEL, MODULE_NAME_LABEL, NAMESPACE, module_config,
+    module_info, plugin_role,
 };
 use artifacts::build::{LayoutWriter, Tree, tgz};
 use serde_json::{Value, json};
@@ -212,6 +213,28 @@ impl Bench {
         let what = format!("{plugin} {version} to run on {cluster}");
         self.plugin_until(cluster, plugin, &what, |info| installed_app(info, version)).await
     }
+}
+
+/// The rights that the charts of tests need, as a push of a plugin applies them.
+#[must_use]
+pub fn plugin_rights(plugin: &str) -> String {
+    let name = plugin_role(plugin);
+    format!(
+        "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: '{name}'}}
+rules:
+- {{apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}}
+- {{apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch, delete]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: '{name}'}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: '{name}'}}
+subjects: [{{kind: ServiceAccount, name: {CVO}, namespace: {NAMESPACE}}}]
+"
+    )
 }
 
 /// The repository of a plugin's chart.

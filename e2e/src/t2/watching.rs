@@ -13,7 +13,7 @@ const OFFER_LIMIT: Duration = Duration::from_secs(30);
 /// From a request to its completion.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(180);
 /// Where the ClusterVersionShadows are.
-const SHADOWS: &str =
+pub const SHADOWS: &str =
     "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows";
 
 /// What is asked and said of one cluster.

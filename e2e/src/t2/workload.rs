@@ -5,12 +5,12 @@ use anyhow::Result;
 use sandbox::ControlPlane;
 use std::time::Duration;
 
-/// What describes a cluster; what the platform keeps of it goes with the first.
-const OF_A_CLUSTER: [&str; 3] = [
-    "/apis/platform.tkestack.io/v1/clusters",
-    "/apis/platform.tkestack.io/v1/clustercredentials",
-    "/apis/cluster.alauda.io/v1alpha2/clustermodules",
-];
+/// Where the Clusters are.
+pub const CLUSTERS: &str = "/apis/platform.tkestack.io/v1/clusters";
+/// Where the ClusterCredentials are.
+pub const CREDENTIALS: &str = "/apis/platform.tkestack.io/v1/clustercredentials";
+/// Where the ClusterModules are.
+pub const MODULES: &str = "/apis/cluster.alauda.io/v1alpha2/clustermodules";
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,7 +43,8 @@ impl Bench {
     /// # Errors
     /// When that is refused.
     pub async fn leaves(&self, name: &str) -> Result<()> {
-        for collection in OF_A_CLUSTER {
+        // What the platform keeps of it goes with the first.
+        for collection in [CLUSTERS, CREDENTIALS, MODULES] {
             let delete = self.client.delete(format!("{}{collection}/{name}", self.plane.url()));
             let answer = delete.bearer_auth(self.plane.token()).timeout(LIMIT).send().await?;
             // Read to its end: then the next one comes over the same connection.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::faultd::Faultd;
-use e2e::t2::{Bench, condition, text};
+use e2e::t2::{Bench, CLUSTERS, CREDENTIALS, condition, text};
 use sandbox::ControlPlane;
 use sandbox::certificates::Identity;
 use sandbox::platform::Registered;
@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
-const CREDENTIALS: &str = "/apis/platform.tkestack.io/v1/clustercredentials";
 const WEAK: &str = "system:serviceaccount:default:weak";
 
 /// An account that may do nothing, and its token.
@@ -124,8 +123,7 @@ async fn a_cluster_whose_certificate_has_expired_says_so() -> Result<()> {
     other.completed("4.2.1").await.with_context(|| operator.said())?;
     // The cluster has another certificate, by its own authority.
     let right = plane.registered("old-tls");
-    let path = "/apis/platform.tkestack.io/v1/clusters/old-tls";
-    let mut cluster = bench.get(path).await?;
+    let mut cluster = bench.get(&format!("{CLUSTERS}/old-tls")).await?;
     for address in cluster["status"]["addresses"].as_array_mut().into_iter().flatten() {
         address["port"] = json!(right.port);
     }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use api::names::{CLUSTER_NAME_LABEL, MODULE_NAME_LABEL, module_info};
-use e2e::t2::{Bench, Plugin, condition, installed_app, text};
+use e2e::t2::{Bench, Plugin, condition, installed_app, plugin_rights, text};
 use sandbox::process::{run, run_with_input, wait_until};
 use sandbox::{ControlPlane, Narrator};
 use serde_json::{Value, json};
@@ -20,22 +20,6 @@ const GLOBAL: &str = "global";
 async fn on(plane: &ControlPlane, words: &[&str]) -> Result<String> {
     run(plane.kubectl().args(words), LIMIT).await
 }
-
-/// The rights that the charts of these tests need, as a push applies them.
-const RIGHTS: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: 'acp:cluster-version-operator:plugin:tests'}
-rules:
-- {apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}
-- {apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: 'acp:cluster-version-operator:plugin:tests'}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'acp:cluster-version-operator:plugin:tests'}
-subjects: [{kind: ServiceAccount, name: cluster-version-operator, namespace: cpaas-system}]
-";
 
 fn customisation(replicas: u32) -> String {
     json!({
@@ -182,7 +166,7 @@ async fn a_package_is_pushed_installed_and_upgraded() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_moves_aligned_plugins_and_touches_no_agnostic_one() -> Result<()> {
     let (bench, operator) = Bench::installed().await?;
-    bench.apply(RIGHTS).await?;
+    bench.apply(&plugin_rights("tests")).await?;
     let aligned = |version, line: &str| Plugin {
         lifecycle: "Aligned",
         more: json!({
@@ -292,7 +276,7 @@ async fn what_is_asked_wrongly_is_named_and_changes_nothing() -> Result<()> {
     ensure!(text(&info, "/status/phase") == "Failed", "{info:#}");
     let said = text(condition(&info, "Ready"), "/message");
     ensure!(said.ends_with("which grants the rights: violet push PACKAGE.tgz"), "{said}");
-    bench.apply(RIGHTS).await?;
+    bench.apply(&plugin_rights("tests")).await?;
     bench.plugin_runs(GLOBAL, "rights", "1.0.0").await.with_context(|| operator.said())?;
     Ok(())
 }
@@ -300,7 +284,7 @@ async fn what_is_asked_wrongly_is_named_and_changes_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_installs_and_a_cluster_that_goes_in_mid_install() -> Result<()> {
     let (bench, operator) = Bench::installed().await?;
-    bench.apply(RIGHTS).await?;
+    bench.apply(&plugin_rights("tests")).await?;
     let plane = bench.joins(A).await?;
     bench.of(A).offered("4.2.1").await?;
     bench.of(A).ask_for("4.2.1").await?;

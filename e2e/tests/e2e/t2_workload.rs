@@ -3,7 +3,7 @@
 
 use crate::t2_signature::{key, record, signer};
 use anyhow::{Context as _, Result, ensure};
-use e2e::t2::{Bench, check, condition, is_completed_at, text};
+use e2e::t2::{Bench, check, condition, is_completed_at, set_runtime, text};
 use sandbox::platform::Registered;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -62,11 +62,11 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     let said = bench.run(&preflight).await?.expect(1)?;
     let said = said.containing("GlobalNotReached")?.containing(A)?;
     // Whoever asks all the same waits, and it is said for what.
-    bench.set_runtime_of(&plane, "docker://24.0.7").await?;
+    set_runtime(&plane, "docker://24.0.7").await?;
     of.ask_for("4.3.0").await?;
     of.check_becomes("ClusterVersionUpgradeable", "Failed", "GlobalNotReached").await?;
     looks_at_its_own_nodes(&bench, &preflight).await?;
-    bench.set_runtime_of(&plane, "containerd://2.2.0").await?;
+    set_runtime(&plane, "containerd://2.2.0").await?;
     of.check_becomes("DockerRuntimeUnsupported", "Passed", "AsExpected").await?;
     let cvsh = of.cvsh().await?;
     for name in ["KubernetesVersionSupported", "DockerRuntimeUnsupported", "ClusterRunning"] {

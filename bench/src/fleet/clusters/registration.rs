@@ -4,12 +4,8 @@ use anyhow::Result;
 use api::names::{ADVERTISE, RUNNING};
 use api::{ClusterModuleBase, ClusterModuleStatus};
 use e2e::fake::Model;
-use e2e::t2::Bench;
+use e2e::t2::{Bench, CLUSTERS, CREDENTIALS, MODULES};
 use serde_json::json;
-
-const CLUSTERS: &str = "/apis/platform.tkestack.io/v1/clusters";
-const CREDENTIALS: &str = "/apis/platform.tkestack.io/v1/clustercredentials";
-const MODULES: &str = "/apis/cluster.alauda.io/v1alpha2/clustermodules";
 
 /// Registers the server at this port of 127.0.0.1.
 ///
