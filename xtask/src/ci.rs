@@ -1,5 +1,6 @@
 //! Decides what must hold before a change is taken, in which order it is asked, and how it is told.
-//! Every step is a command that a person can run by hand.
+//! Every step is a command that a person can run by hand, but for the tools, which whoever needs
+//! one builds.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -49,6 +50,11 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     told(times, "lints", || plain(root, &lints));
     // One build of everything: a build of a part would choose other features and compile twice.
     let build = told(times, BUILD, || plain(root, &["build", "--workspace", "--all-targets"]));
+    // Also where nothing is tested: what was started is not left running.
+    told(times, "tools", || match tools.join() {
+        Ok(built) => built,
+        Err(_) => bail!("the build of the tools ended in a panic"),
+    });
     if !build {
         times.skip("tests");
         if !arguments.quick {
@@ -56,14 +62,17 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
         }
         return Ok(());
     }
-    // What of them is not there yet.
-    told(times, "tools", || match tools.join() {
-        Ok(built) => built,
-        Err(_) => bail!("the build of the tools ended in a panic"),
-    });
     told(times, "tests", || {
-        let run = ["test", "--workspace", "--exclude", CLUSTER_TESTS, "--no-fail-fast"];
-        tests(root, &run, Shown::Failures, totals)
+        // Every unit test, those beside the tests on clusters too; then all others but these.
+        let units = ["--lib", "--bins"];
+        let others = ["--exclude", CLUSTER_TESTS, "--test", "*"];
+        let documents = ["--exclude", CLUSTER_TESTS, "--doc"];
+        let mut failed = Vec::new();
+        for part in [&units[..], &others, &documents] {
+            let run = [&["test", "--workspace", "--no-fail-fast"], part].concat();
+            failed.extend(tests(root, &run, Shown::Failures, totals).err());
+        }
+        failed.into_iter().next().map_or(Ok(()), Err)
     });
     if !arguments.quick {
         told(times, "tests on real clusters", || {
@@ -81,9 +90,7 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
 fn tools(root: &Path, of_releases: bool) -> JoinHandle<Result<()>> {
     let root = root.to_owned();
     std::thread::spawn(move || {
-        let variable = |name: &str| std::env::var_os(name);
-        let home = variable("HOME");
-        let cache = sandbox::default_cache(variable("XDG_CACHE_HOME").as_deref(), home.as_deref())?;
+        let cache = crate::sandbox::cache()?;
         let runtime = tokio::runtime::Runtime::new().context("start a runtime")?;
         runtime.block_on(build_tools(&root, &cache, of_releases, Narrator::stderr()))
     })

@@ -137,7 +137,8 @@ async fn core(root: &Path, cache: &Path, sandbox: &Sandbox, version: &str) -> Re
     sandbox::core::install(sandbox, &folder, &narrator).await
 }
 
-fn cache() -> Result<PathBuf> {
+/// The folder for all that is kept between runs.
+pub(crate) fn cache() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name);
     default_cache(variable("XDG_CACHE_HOME").as_deref(), variable("HOME").as_deref())
 }
