@@ -49,6 +49,8 @@ pub enum Manner {
     Slow(Duration),
     /// Never: connections are taken, and nothing comes.
     Silent,
+    /// At once, with a page as a proxy may show it.
+    Rubbish,
 }
 
 /// What all fake servers have from a real one: its certificate for 127.0.0.1, its version and the

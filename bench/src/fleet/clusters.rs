@@ -23,14 +23,18 @@ const LIMIT: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(500);
 /// How often it is said how far they are.
 const SAY: Duration = Duration::from_secs(15);
+/// API servers that start at a time: each takes a core for seconds.
+const STARTING: usize = 3;
 /// Our requests at a time.
 const IN_FLIGHT: usize = 16;
 
 /// How many clusters of each kind a fleet has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
+    /// Healthy ones with a real API server and an etcd of their own.
+    pub(super) whole: usize,
     /// Healthy ones with a real API server, all of them on the etcd of the platform.
-    pub(super) real: usize,
+    pub(super) beside: usize,
     /// Healthy ones with a fake.
     pub(super) fake: usize,
     /// Those that never answer or refuse connections, in turn.
@@ -42,7 +46,12 @@ pub(super) struct Size {
 impl Size {
     /// All of them.
     pub(super) const fn count(self) -> usize {
-        self.real + self.fake + self.dead + self.slow
+        self.real() + self.fake + self.dead + self.slow
+    }
+
+    /// Those with a real API server.
+    pub(super) const fn real(self) -> usize {
+        self.whole + self.beside
     }
 }
 
@@ -82,12 +91,16 @@ impl<'a> Fleet<'a> {
         name: &str,
         size: Size,
     ) -> Result<Self> {
-        let mut clusters = Vec::new();
-        for number in 0..size.real {
+        let real = (0..size.real()).map(|number| async move {
             let name = format!("{name}-real-{number}");
-            let server = Server::Real(Box::new(bench.joins_beside(&name).await?));
-            clusters.push(Cluster { name, server, fate: Fate::Healthy });
-        }
+            let plane = match number < size.whole {
+                true => bench.joins(&name).await?,
+                false => bench.joins_beside(&name).await?,
+            };
+            anyhow::Ok(Cluster { name, server: Server::Real(Box::new(plane)), fate: Fate::Healthy })
+        });
+        let real = futures::stream::iter(real).buffer_unordered(STARTING);
+        let mut clusters: Vec<Cluster> = real.try_collect().await?;
         for (fate, word, count) in [
             (Fate::Healthy, "fake", size.fake),
             (Fate::Dead, "dead", size.dead),

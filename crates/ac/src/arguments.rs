@@ -102,12 +102,13 @@ with --all-clusters the worst of all clusters: 4, then 5, then 3, then 0."
 )]
 pub(crate) struct Status {
     /// Shows one line for each cluster of the platform, the worst first.
-    #[arg(long, short = 'A', conflicts_with_all = ["verbose", "watch", "cluster"])]
+    #[arg(long, short = 'A', conflicts_with_all = ["verbose", "cluster"])]
     pub(crate) all_clusters: bool,
     /// Shows every check, operation, condition and upgrade.
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// Follows until the cluster is at its target; one line a change where stdout is no terminal.
+    /// Follows until the cluster, or each of all, is at its target; one line a change where stdout
+    /// is no terminal.
     #[arg(long, short)]
     pub(crate) watch: bool,
     /// How long --watch follows: 30m, 2h, or a number of seconds. Without it there is no end.

@@ -10,7 +10,7 @@ mod stages;
 mod status;
 mod summary;
 
-pub use changes::changes;
+pub use changes::{changes, moves};
 pub use fleet::{clusters, fleet};
 pub use status::status;
 pub use summary::summary;

@@ -110,6 +110,8 @@ pub const STATIC_PODS: [&str; 4] =
 
 /// Cluster objects as kubectl is asked for them: other products have clusters too.
 pub const CLUSTERS: &str = "clusters.platform.tkestack.io";
+/// ClusterModule objects as kubectl is asked for them.
+pub const CLUSTER_MODULES: &str = "clustermodules";
 /// Address type of the global VIP in Cluster.status.addresses.
 pub const ADVERTISE: &str = "Advertise";
 /// Cluster.spec.type of a cluster that the platform did not make.

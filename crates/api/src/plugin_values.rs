@@ -4,7 +4,9 @@
 
 mod form;
 
+use crate::objects::ModuleConfigSpec;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 pub use form::{check, choices};
 
@@ -30,20 +32,24 @@ const PATH_LIMIT: usize = 256;
 /// One sentence: the template is too long, no YAML or no object, or something between `<<` and
 /// `>>` is no path of a setting, or a path of a list or an object within a text.
 pub fn values(template: &str, config: &Map<String, Value>) -> Result<Value, String> {
-    if template.len() > TEMPLATE_LIMIT {
-        return Err(format!("the template is longer than {TEMPLATE_LIMIT} bytes"));
-    }
-    let document: Value = match template.trim() {
-        "" => Value::Null,
-        _ => serde_saphyr::from_str(template).map_err(|error| {
-            let said = crate::text::line(&error.to_string(), 256);
-            format!("the template is no YAML: {said}")
-        })?,
-    };
-    match filled(document, config)? {
+    match filled(document(template)?, config)? {
         Value::Null => Ok(Value::Object(Map::new())),
         Value::Object(values) => Ok(Value::Object(values)),
         _ => Err("the template gives no object".to_owned()),
+    }
+}
+
+/// A template as YAML, nothing put in yet.
+fn document(template: &str) -> Result<Value, String> {
+    if template.len() > TEMPLATE_LIMIT {
+        return Err(format!("the template is longer than {TEMPLATE_LIMIT} bytes"));
+    }
+    match template.trim() {
+        "" => Ok(Value::Null),
+        _ => serde_saphyr::from_str(template).map_err(|error| {
+            let said = crate::text::line(&error.to_string(), 256);
+            format!("the template is no YAML: {said}")
+        }),
     }
 }
 
@@ -61,6 +67,55 @@ pub fn effective(defaults: &Map<String, Value>, given: &Map<String, Value>) -> M
         merged.insert(key.clone(), value);
     }
     merged
+}
+
+/// What is laid over values of charts that there are none of, each in a sentence.
+#[must_use]
+pub fn without_chart(over: &Map<String, Value>, charts: &BTreeSet<&str>) -> Vec<String> {
+    let odd = over.keys().filter(|name| !charts.contains(name.as_str()));
+    let charts: Vec<&&str> = charts.iter().collect();
+    odd.map(|name| {
+        let (name, charts) = (crate::text::line(name, 128), crate::text::names(&charts));
+        format!("spec.valuesOverride names {name}, which is none of its charts: {charts}")
+    })
+    .collect()
+}
+
+/// Settings that nothing of a version takes up: neither its defaults nor its form know them, and no
+/// template asks for them.
+#[must_use]
+pub fn unused(version: &ModuleConfigSpec, given: &Map<String, Value>) -> Vec<String> {
+    let mut known: BTreeSet<String> = version.config.keys().cloned().collect();
+    known.extend(version.deploy_descriptors.iter().map(|descriptor| first(&descriptor.path)));
+    for template in version.values_templates.values() {
+        match document(template) {
+            Ok(document) => asked_for(&document, &mut known),
+            // One that cannot be read is told where values are made of it.
+            Err(_told) => return Vec::new(),
+        }
+    }
+    given.keys().filter(|name| !known.contains(*name)).cloned().collect()
+}
+
+/// The settings that a template asks for.
+fn asked_for(value: &Value, known: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let mut rest = text.as_str();
+            while let Ok(Some((_, path, after))) = placeholder(rest) {
+                known.insert(first(path));
+                rest = after;
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| asked_for(item, known)),
+        Value::Object(fields) => fields.values().for_each(|field| asked_for(field, known)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The setting of the user in which a path begins.
+fn first(path: &str) -> String {
+    path.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Whether a text is the path of a setting: names of letters, digits, `_` and `-`, joined by dots.
@@ -239,6 +294,25 @@ mod tests {
         assert!(values("a: [", &config()).unwrap_err().starts_with("the template is no YAML"));
         assert!(values("- a", &config()).unwrap_err().contains("no object"));
         assert!(values(&"#".repeat(TEMPLATE_LIMIT + 1), &config()).is_err());
+    }
+
+    #[test]
+    fn what_nothing_takes_up_is_found() {
+        let version: ModuleConfigSpec = serde_json::from_value(json!({
+            "name": "pages", "version": "1.0.0",
+            "config": { "replicas": 1 },
+            "deployDescriptors": [{ "path": "ingress.host", "x-descriptors": [] }],
+            "valuesTemplates": {
+                "a": "x: 'a << .MiConfig.title >> b << .MiConfig.deep.er >>' # << .MiConfig.er >>",
+                "b": "# << no setting\ny: [<< .MiConfig.late >>]",
+            },
+        }))
+        .unwrap();
+        let given = json!({
+            "replicas": 2, "ingress": {}, "title": "", "deep": {}, "late": 1, "replica": 2,
+            "er": 1,
+        });
+        assert_eq!(unused(&version, &map(given)), ["er", "replica"]);
     }
 
     #[test]

@@ -133,9 +133,11 @@ impl<A: ApiServer, R: Renderer, C: Contents> Executor<'_, A, R, C> {
     pub async fn execute(&self, step: &Step) -> Outcome {
         let result = match step {
             Step::BeginModule { version } => platform::begin(self, version).await,
-            Step::Finish { version, image, license_keys, signing_keys } => {
-                platform::finish(self, version, image, license_keys, signing_keys).await
+            Step::Finish { version, image, license_keys, signing_keys, app_releases } => {
+                let keys = platform::Keys { image, license_keys, signing_keys };
+                platform::finish(self, version, &keys, app_releases).await
             }
+            Step::ShowModule { shown } => platform::show(self, shown).await,
             Step::Apply(apply) => component::apply(self, apply).await,
             Step::Prune { name, allowed } => prune::prune(self, name, allowed).await,
             Step::Remove { name, allowed } => prune::remove(self, name, allowed).await,

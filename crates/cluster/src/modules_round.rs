@@ -51,7 +51,8 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
 
     async fn about(&self, world: &World, until: Instant) -> Result<Option<Timestamp>, CallError> {
         let plans = modules::plan(world);
-        let steps: Vec<Step> = plans.iter().flat_map(|plan| plan.steps.clone()).collect();
+        let steps: Vec<Step> =
+            plans.iter().flat_map(|plan| plan.steps.iter().chain(&plan.looks)).cloned().collect();
         let executor = Executor {
             home: self.home,
             server: self.server,

@@ -22,8 +22,8 @@ use api::{Release, Version};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use planner::snapshot::{
-    ClusterModuleFacts, ClusterObjectFacts, CvshFacts, ManifestFacts, ManifestReady, Observed,
-    ProductBaseFacts, Snapshot,
+    ClusterModuleFacts, ClusterObjectFacts, CvshFacts, ManifestFacts, ManifestReady, ModuleShown,
+    Observed, ProductBaseFacts, Snapshot,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -264,12 +264,19 @@ async fn cluster_module<A: ApiServer>(
     let found = typed::<o::ClusterModule, _>(server, "", cluster).await;
     observed(found.map(|module| {
         module.map(|m| {
-            let base = m.status.unwrap_or_default().base.unwrap_or_default();
+            let status = m.status.unwrap_or_default();
+            let shown = status.base.as_ref().map(|base| ModuleShown {
+                upgradable: status.upgradable,
+                unable_upgrade_reason: status.unable_upgrade_reason,
+                app_releases: base.app_releases.iter().cloned().collect(),
+            });
+            let base = status.base.unwrap_or_default();
             ClusterModuleFacts {
                 spec_version: m.spec.version,
                 base_version: base.version,
                 deploy_status: base.deploy_status,
                 running_status: base.running_status,
+                shown,
             }
         })
     }))

@@ -10,6 +10,7 @@ mod catalogue;
 mod circle;
 mod components;
 mod dependencies;
+mod drift;
 mod path;
 mod removal;
 mod status;
@@ -63,6 +64,9 @@ pub struct ModulePlan {
     pub available: Option<Vec<AvailableVersion>>,
     /// What to do.
     pub steps: Vec<Step>,
+    /// Edits of others that are looked for in this round; what comes of it says nothing of how far
+    /// the plugin is.
+    pub looks: Vec<Step>,
     /// Its AppReleases as they are to be.
     pub wanted: Vec<ApplyStep>,
 }
@@ -75,6 +79,7 @@ impl ModulePlan {
             situation,
             available: None,
             steps: Vec::new(),
+            looks: Vec::new(),
             wanted: Vec::new(),
         }
     }
@@ -85,7 +90,9 @@ impl ModulePlan {
 #[must_use]
 pub fn plan(world: &World) -> Vec<ModulePlan> {
     let ours = world.infos.iter().filter(|info| !is_foreign(world, info));
-    ours.map(|info| plan_of(world, info)).collect()
+    let mut plans: Vec<ModulePlan> = ours.map(|info| plan_of(world, info)).collect();
+    drift::look_for(world, &mut plans);
+    plans
 }
 
 fn plan_of(world: &World, info: &InfoFacts) -> ModulePlan {
@@ -127,8 +134,7 @@ fn asked_for(world: &World, info: &InfoFacts) -> ModulePlan {
         Err(why) => return blocked(vec![why]),
     };
     // What was begun goes on: a rule that is broken meanwhile leaves no half of a plugin behind.
-    let is_begun = info.status.transit_version == info.spec.version;
-    if !is_begun {
+    if !info.is_begun() {
         let reasons = match info.status.version == info.spec.version {
             // What was begun meanwhile is not turned back.
             true => {
@@ -147,7 +153,10 @@ fn asked_for(world: &World, info: &InfoFacts) -> ModulePlan {
     }
     match components::components(world, info, config) {
         Err(problems) => blocked(problems),
-        Ok(wanted) => ModulePlan { available, ..moved(world, info, wanted, is_begun) },
+        Ok(wanted) => {
+            let unused = components::unused(info, config);
+            ModulePlan { available, ..moved(world, info, wanted, unused) }
+        }
     }
 }
 
@@ -193,8 +202,15 @@ fn inputs(world: &World) -> Result<Inputs, String> {
 }
 
 /// What brings a plugin to what it asks for.
-fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool) -> ModulePlan {
-    let (mut steps, notes) = open(world, &wanted);
+fn moved(
+    world: &World,
+    info: &InfoFacts,
+    wanted: Vec<ApplyStep>,
+    unused: Option<String>,
+) -> ModulePlan {
+    let is_begun = info.is_begun();
+    let (mut steps, mut notes) = open(world, &wanted);
+    notes.extend(unused);
     if steps.is_empty() {
         steps = surplus(world, info, &wanted);
     }
@@ -213,7 +229,7 @@ fn moved(world: &World, info: &InfoFacts, wanted: Vec<ApplyStep>, is_begun: bool
     ModulePlan { steps, wanted, ..ModulePlan::of(info, situation) }
 }
 
-/// The steps to what is not as it is to be, and notes on customisations that do not apply.
+/// The steps to what is not as it is to be, and notes on what is at rest all the same.
 fn open<'a>(
     world: &World,
     wanted: impl IntoIterator<Item = &'a ApplyStep>,
@@ -223,7 +239,7 @@ fn open<'a>(
         let facts = world.app_releases.value().and_then(|all| all.get(&step.component.name));
         match facts.map(|facts| standing(world, step, facts)) {
             Some(Standing::Settled) => {}
-            Some(Standing::Customised(why)) => notes.push(why),
+            Some(Standing::Noted(why)) => notes.push(why),
             Some(Standing::Open) | None => steps.push(Step::Apply(Box::new(step.clone()))),
         }
     }
@@ -233,8 +249,8 @@ fn open<'a>(
 enum Standing {
     /// As it is to be.
     Settled,
-    /// As it is to be, but for customisations that do not apply.
-    Customised(String),
+    /// The same, but for customisations that do not apply, or for edits that cannot be looked for.
+    Noted(String),
     /// To be applied.
     Open,
 }
@@ -264,8 +280,11 @@ fn standing(world: &World, step: &ApplyStep, facts: &AppReleaseFacts) -> Standin
     }
     let is_tried = status.patches_digest == patches_digest(&entries);
     match (is_that && is_tried, refused) {
-        (true, Some(why)) => Standing::Customised(why),
-        (true, None) if status.phase == AppReleasePhase::Ready => Standing::Settled,
+        (true, Some(why)) => Standing::Noted(why),
+        (true, None) if status.phase == AppReleasePhase::Ready => match status.message.as_str() {
+            "" => Standing::Settled,
+            message => Standing::Noted(format!("{}: {message}", step.component.name)),
+        },
         (true | false, _) => Standing::Open,
     }
 }

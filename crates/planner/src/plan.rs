@@ -14,12 +14,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 mod customisations;
+mod module_shown;
 mod rules;
 mod running;
 mod step;
+mod turn;
 mod wake;
 
 pub use step::{ApplyStep, Step};
+pub(crate) use turn::Turn;
 pub use wake::{DRIFT_INTERVAL_S, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, UNKNOWN_INTERVAL_S};
 pub(crate) use wake::{earliest, unreachable_since};
 
@@ -77,6 +80,16 @@ pub struct Plan {
 /// Plans a round.
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
+    let mut plan = planned(snapshot);
+    if let Some(step) = module_shown::step(snapshot, &plan) {
+        plan.steps.push(step);
+        // What cannot be written now is tried again.
+        plan.wake_at = earliest(plan.wake_at, after(snapshot, PREFLIGHT_INTERVAL_S));
+    }
+    plan
+}
+
+fn planned(snapshot: &Snapshot) -> Plan {
     let status = snapshot.status();
     let empty = Plan {
         situation: Situation::Idle,

@@ -11,7 +11,7 @@ use api::{Release, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that was looked at. Unknown is never taken for empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -150,6 +150,20 @@ pub struct ClusterModuleFacts {
     pub deploy_status: DeployStatus,
     /// status.base.runningStatus.
     pub running_status: RunningStatus,
+    /// What it shows besides; None: it says nothing of a base yet.
+    pub shown: Option<ModuleShown>,
+}
+
+/// What ClusterModule shows of a cluster at rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModuleShown {
+    /// status.upgradable: a version is offered, and its checks have passed.
+    pub upgradable: bool,
+    /// status.unableUpgradeReason: why the version that is offered may not be asked for.
+    pub unable_upgrade_reason: String,
+    /// status.base.appReleases: the components of the base.
+    pub app_releases: BTreeSet<String>,
 }
 
 /// What is read of a ProductManifest, and the release that its image holds.
@@ -214,6 +228,17 @@ pub struct AppReleaseFacts {
     pub spec: AppReleaseSpec,
     /// status.
     pub status: AppReleaseStatus,
+}
+
+impl AppReleaseFacts {
+    /// Whether it is a Core component that was installed from a release of ours: no part of a
+    /// plugin, and nothing that something else installed.
+    #[must_use]
+    pub fn is_of_release(&self) -> bool {
+        self.spec.lifecycle == Lifecycle::Core
+            && self.spec.module_info.is_empty()
+            && !self.spec.release_image.is_empty()
+    }
 }
 
 /// A ResourcePatch.
@@ -309,6 +334,8 @@ pub struct ModuleInfoFacts {
     pub is_observed: bool,
     /// Settings of the user.
     pub config: Map<String, Value>,
+    /// What the user lays over the values of charts.
+    pub values_override: Map<String, Value>,
     /// The newest version to which it may be upgraded by itself; empty: none.
     pub newest: String,
 }
@@ -341,6 +368,8 @@ pub struct ModuleConfigFacts {
     pub config: Map<String, Value>,
     /// Its form.
     pub deploy_descriptors: Vec<Descriptor>,
+    /// Its charts.
+    pub charts: Vec<String>,
     /// Why it cannot be installed now; None: it can.
     pub not_ready: Option<String>,
 }
@@ -350,6 +379,7 @@ impl ModuleConfigFacts {
     #[must_use]
     pub fn of(module: String, lifecycle: Option<Lifecycle>, spec: ModuleConfigSpec) -> Self {
         Self {
+            charts: spec.charts().into_iter().map(str::to_owned).collect(),
             module,
             lifecycle,
             version: spec.version,

@@ -114,12 +114,7 @@ pub fn dropped<'a>(
         .filter(|(_, c)| c.clusters.concerns(snapshot.is_global))
         .map(|(_, c)| c.name.clone())
         .collect();
-    installed.iter().filter(move |(name, facts)| {
-        facts.spec.lifecycle == Lifecycle::Core
-            && facts.spec.module_info.is_empty()
-            && !facts.spec.release_image.is_empty()
-            && !kept.contains(*name)
-    })
+    installed.iter().filter(move |(name, facts)| facts.is_of_release() && !kept.contains(*name))
 }
 
 /// Whether a component is installed from exactly this product image and healthy.

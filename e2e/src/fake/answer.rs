@@ -19,6 +19,8 @@ use std::time::Duration;
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a watch lasts that does not say it.
 const WATCH: Duration = Duration::from_secs(60);
+/// What is said instead of an answer.
+const PAGE: &[u8] = b"<html><body>Please log in</body></html>";
 /// Where rights are asked for.
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
@@ -38,6 +40,7 @@ pub(super) async fn to(shared: &Shared, request: Request<Incoming>) -> Result<Re
         Manner::Prompt => {}
         Manner::Slow(time) => tokio::time::sleep(time).await,
         Manner::Silent => std::future::pending().await,
+        Manner::Rubbish => return Ok(full(StatusCode::OK, Bytes::from_static(PAGE))),
     }
     let path = head.uri.path();
     Ok(match path {

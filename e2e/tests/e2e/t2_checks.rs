@@ -2,7 +2,7 @@
 //! the seed's own commands show them.
 
 use anyhow::{Result, ensure};
-use e2e::t2::{Bench, Operator, Start, condition, text};
+use e2e::t2::{Bench, MODULES, Operator, Start, condition, text};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -31,7 +31,9 @@ async fn offered() -> Result<(Bench, Operator)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_that_always_run() -> Result<()> {
     let (bench, _operator) = offered().await?;
+    module_says(&bench, true, "").await?;
     resource_patches(&bench).await?;
+    module_says(&bench, true, "").await?;
     admin_gates(&bench).await?;
     bench
         .walk(
@@ -54,6 +56,18 @@ async fn checks_that_always_run() -> Result<()> {
     modules(&bench).await
 }
 
+/// The ClusterModule says whether the version that is offered may be asked for, and why not.
+async fn module_says(bench: &Bench, upgradable: bool, why: &str) -> Result<()> {
+    let path = format!("{MODULES}/global");
+    let is_so = |module: &Value| {
+        let status = &module["status"];
+        status["upgradable"] == upgradable && text(status, "/unableUpgradeReason") == why
+    };
+    let what = format!("the ClusterModule to be upgradable: {upgradable} {why}");
+    bench.until(&path, &what, Duration::from_secs(10), is_so).await?;
+    Ok(())
+}
+
 /// The seed's own story: the row, the ResourcePatch, the annotation.
 async fn resource_patches(bench: &Bench) -> Result<()> {
     let patch = "
@@ -71,6 +85,7 @@ spec:
     let row = bench.must(SHOW_RESOURCE_PATCHES).await?;
     ensure!(row.starts_with("Failed\tUnexemptResourcePatches\t"), "{row}");
     ensure!(row.contains("rp-web"), "{row}");
+    module_says(bench, false, "checks of 4.3.0 have failed: ResourcePatchUpgradeable").await?;
     bench.must("kubectl get resourcepatches rp-web -o yaml").await?;
     // Another version's exemption is none for this one.
     bench

@@ -3,17 +3,21 @@
 
 use crate::t2_signature::{key, record, signer};
 use anyhow::{Context as _, Result, ensure};
-use e2e::t2::{Bench, check, condition, is_completed_at, set_runtime, text};
+use e2e::fake::{FakeServer, Manner, Model};
+use e2e::t2::{Bench, MODULES, check, condition, is_completed_at, set_runtime, text};
 use sandbox::platform::Registered;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// From what global has reached to the offer.
 const OFFERED: Duration = Duration::from_secs(5);
 const A: &str = "workload-a";
+/// How long each answer of a slow cluster takes.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Whether a version is not offered for this reason.
 fn not_offered(cvsh: &Value, version: &str, reason: &str) -> bool {
@@ -83,8 +87,16 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     of.cvsh_until("the wish that stands to be taken up", LIMIT, moves).await?;
     ensure!(began.elapsed() < OFFERED, "taken up after {:?}", began.elapsed());
     of.completed("4.3.0").await.with_context(|| operator.said())?;
-    let module = bench.get("/apis/cluster.alauda.io/v1alpha2/clustermodules/workload-a").await?;
-    ensure!(text(&module, "/status/base/version") == "4.3.0", "{module:#}");
+    let is_kept = |module: &Value| {
+        let (status, parts) = (&module["status"], &module["status"]["base"]["appReleases"]);
+        let parts = parts.as_array().map_or(&[][..], Vec::as_slice);
+        status["upgradable"] == false
+            && text(status, "/base/version") == "4.3.0"
+            && parts.iter().any(|part| part == "coredns")
+            && !parts.iter().any(|part| part == "legacy-dashboard")
+    };
+    let what = "the ClusterModule to name the components of 4.3.0";
+    bench.until(&format!("{MODULES}/{A}"), what, LIMIT, is_kept).await?;
     let said = bench.must("ac adm upgrade status -A && ac get clusters").await?;
     ensure!(said.contains("2 clusters: 2 at target"), "{said}");
     let status = bench.must(&format!("ac adm upgrade status --cluster={A}")).await?;
@@ -150,18 +162,10 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     for name in [A, "workload-b"] {
         installed(&bench, name).await.with_context(|| operator.said())?;
     }
-    // One that takes every connection and says nothing, and one that answers with something else.
-    let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let rubbish = TcpListener::bind(("127.0.0.1", 0)).await?;
-    for (name, listener) in [("silent", &silent), ("rubbish", &rubbish)] {
-        let port = listener.local_addr()?.port();
-        let registered = Registered { port, ..b.registered(name) };
-        bench.plane.seed_platform(&bench.registry, vec![registered]).await?;
-    }
-    let _strange = [tokio::spawn(says(silent, None)), tokio::spawn(says(rubbish, Some("<html>")))];
+    let strange = Strange::join(&bench, &b).await?;
     let not_ours = |c: &Value| text(condition(c, "Ready"), "/reason") == "NotUpgradable";
     bench.of("foreign").cvsh_until("it to be none of ours", LIMIT, not_ours).await?;
-    for name in ["nowhere", "silent", "rubbish"] {
+    for name in ["nowhere", "silent", "rubbish", "babbling"] {
         unknown(&bench, name).await?;
     }
     // KubernetesVersionSupported of global asks all of them.
@@ -195,12 +199,64 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     revoked(&bench).await?;
     b.resume().await?;
     bench.of("workload-b").completed("4.3.0").await.with_context(|| operator.said())?;
+    strange.recover(&bench).await.with_context(|| operator.said())?;
     // One that leaves takes what is kept of it along.
     bench.kubectl(&["delete", "clusters.platform.tkestack.io", "nowhere"]).await?;
     let path =
         "/apis/product.alauda.io/v1alpha1/namespaces/cpaas-system/clusterversionshadows/nowhere";
     bench.until(path, "what is kept of it to go", LIMIT, Value::is_null).await?;
     Ok(())
+}
+
+/// Clusters that do not answer as one should; they end with this value.
+struct Strange {
+    babbling: FakeServer,
+    slow: FakeServer,
+    _silent: JoinHandle<std::io::Error>,
+    _rubbish: JoinHandle<std::io::Error>,
+}
+
+impl Strange {
+    /// One that takes every connection and says nothing, one that answers with something else, and
+    /// behind the certificate that is expected one that shows a page instead of answers, and one of
+    /// which every answer takes seconds, in the middle of its installation.
+    async fn join(bench: &Bench, like: &sandbox::ControlPlane) -> Result<Self> {
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let rubbish = TcpListener::bind(("127.0.0.1", 0)).await?;
+        for (name, listener) in [("silent", &silent), ("rubbish", &rubbish)] {
+            let port = listener.local_addr()?.port();
+            let registered = Registered { port, ..like.registered(name) };
+            bench.plane.seed_platform(&bench.registry, vec![registered]).await?;
+        }
+        let model = Model::of(bench).await?;
+        let (babbling, slow) = (FakeServer::start(&model).await?, FakeServer::start(&model).await?);
+        babbling.behave(Manner::Rubbish);
+        for (name, server) in [("babbling", &babbling), ("slow", &slow)] {
+            let registered = Registered { port: server.port(), ..bench.plane.registered(name) };
+            bench.plane.seed_platform(&bench.registry, vec![registered]).await?;
+        }
+        bench.of("slow").offered("4.2.1").await?;
+        slow.behave(Manner::Slow(SLOW));
+        bench.of("slow").ask_for("4.2.1").await?;
+        Ok(Self {
+            babbling,
+            slow,
+            _silent: tokio::spawn(says(silent, None)),
+            _rubbish: tokio::spawn(says(rubbish, Some("<html>"))),
+        })
+    }
+
+    /// Those that are well again go on where they were.
+    async fn recover(&self, bench: &Bench) -> Result<()> {
+        let cvsh = bench.of("slow").cvsh().await?;
+        ensure!(!is_completed_at(&cvsh, "4.2.1"), "it was to be slow: {cvsh:#}");
+        self.babbling.behave(Manner::Prompt);
+        self.slow.behave(Manner::Prompt);
+        bench.of("slow").completed("4.2.1").await?;
+        let is_known = |c: &Value| text(condition(c, "PreflightReady"), "/status") != "Unknown";
+        bench.of("babbling").cvsh_until("its checks to be known", LIMIT, is_known).await?;
+        Ok(())
+    }
 }
 
 /// Nothing is known of a cluster that does not answer as one, and it is said why.

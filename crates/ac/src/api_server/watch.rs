@@ -1,14 +1,17 @@
-//! A ClusterVersionShadow over time: lists, watches and begins anew by itself.
+//! ClusterVersionShadows over time: lists, watches and begins anew by itself.
 
 use super::ApiServer;
 use super::refusals::{Call, answered, failure, unreachable_at};
 use crate::failure::Failure;
+use crate::foreign::plain;
 use crate::shadow::Shadow;
 use api::ClusterVersionShadow;
 use futures::{Stream, StreamExt};
+use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Seconds after which a watch is begun anew, so that a dead connection is noticed.
@@ -35,40 +38,67 @@ impl Backoff for Steady {
 pub(crate) enum Look {
     /// It is there, as it is now.
     Now(Box<Shadow>),
-    /// It is gone.
-    Gone,
+    /// The one of this name is gone.
+    Gone(String),
+    /// All are looked at anew: what is known is a mixture of old and new until they are listed.
+    Anew,
+    /// Each was looked at since.
+    Listed,
     /// It cannot be seen at the moment.
     Lost(Failure),
 }
 
 impl ApiServer {
-    /// The ClusterVersionShadow of a cluster, from now on. Ends never; tries again by itself.
-    pub(crate) fn watch_shadow(&self, cluster: &str) -> impl Stream<Item = Look> + Send + use<> {
-        let fields = format!("metadata.name={cluster}");
-        let config = watcher::Config::default().fields(&fields).timeout(WATCH_SECONDS);
+    /// The ClusterVersionShadow of a cluster, or all of them, from now on; `known` are those that
+    /// were seen before. Ends never; tries again by itself.
+    pub(crate) fn watch_shadows(
+        &self,
+        cluster: Option<&str>,
+        mut known: BTreeSet<String>,
+    ) -> impl Stream<Item = Look> + Send + use<> {
+        let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+        if let Some(cluster) = cluster {
+            config = config.fields(&format!("metadata.name={cluster}"));
+        }
         let events = watcher(self.namespaced::<ClusterVersionShadow>(), config).backoff(Steady);
         let (server, context) = (self.server.clone(), self.context.clone());
-        let mut seen = false;
-        events.filter_map(move |event| {
-            let look = match event {
-                Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                    seen = true;
-                    Some(
-                        Shadow::read(&object)
-                            .map_or_else(Look::Lost, |shadow| Look::Now(Box::new(shadow))),
-                    )
+        let mut listed = BTreeSet::new();
+        events.flat_map(move |event| {
+            let looks = match event {
+                Ok(Event::Apply(object)) => {
+                    known.insert(name_of(&object));
+                    vec![look(&object)]
+                }
+                Ok(Event::InitApply(object)) => {
+                    listed.insert(name_of(&object));
+                    vec![look(&object)]
                 }
                 Ok(Event::Init) => {
-                    seen = false;
-                    None
+                    listed.clear();
+                    vec![Look::Anew]
                 }
-                Ok(Event::Delete(_)) => Some(Look::Gone),
-                Ok(Event::InitDone) => (!seen).then_some(Look::Gone),
-                Err(error) => Some(Look::Lost(watch_failure(error, &server, &context))),
+                Ok(Event::Delete(object)) => {
+                    known.remove(&name_of(&object));
+                    vec![Look::Gone(name_of(&object))]
+                }
+                Ok(Event::InitDone) => {
+                    let before = std::mem::replace(&mut known, std::mem::take(&mut listed));
+                    let gone = before.difference(&known).cloned().map(Look::Gone);
+                    gone.chain([Look::Listed]).collect()
+                }
+                Err(error) => vec![Look::Lost(watch_failure(error, &server, &context))],
             };
-            std::future::ready(look)
+            futures::stream::iter(looks)
         })
     }
+}
+
+fn name_of(object: &DynamicObject) -> String {
+    plain(object.metadata.name.as_deref().unwrap_or_default())
+}
+
+fn look(object: &DynamicObject) -> Look {
+    Shadow::read(object).map_or_else(Look::Lost, |shadow| Look::Now(Box::new(shadow)))
 }
 
 fn watch_failure(error: watcher::Error, server: &str, context: &str) -> Failure {

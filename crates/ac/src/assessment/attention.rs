@@ -51,6 +51,16 @@ pub struct Attention {
     pub since: Option<Time>,
 }
 
+impl Attention {
+    /// What it is about and why, on one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let parts = [self.subject.as_str(), &self.reason, &self.message];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(": ")
+    }
+}
+
 impl Assessment {
     /// What wants attention, the worst first.
     #[must_use]

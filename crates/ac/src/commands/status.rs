@@ -15,7 +15,8 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let shadow = session.server.shadow(cluster).await?;
     if flags.watch {
-        return watch::run(shadow, flags, session).await;
+        let whom = watch::Whom::One(cluster.to_owned());
+        return watch::run(whom, &[shadow], flags, session).await;
     }
     let assessment = Assessment::of(&shadow);
     let text = shown(&assessment, &session.view(detail(flags)), flags.output)?;

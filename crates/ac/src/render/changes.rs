@@ -21,6 +21,22 @@ pub fn changes(before: Option<&Assessment>, after: &Assessment, now: Timestamp) 
     lines
 }
 
+/// The same of one of many clusters: a line where it stands otherwise, or something else wants
+/// attention, and what.
+#[must_use]
+pub fn moves(before: Option<&Assessment>, after: &Assessment, now: Timestamp) -> Vec<String> {
+    let first = |of: &Assessment| of.attention().into_iter().next();
+    let stands = |of: &Assessment| {
+        let first = first(of).map(|item| (item.subject, item.reason));
+        (of.state, of.current.clone(), of.target.clone(), first)
+    };
+    if before.map(stands) == Some(stands(after)) {
+        return Vec::new();
+    }
+    let why = first(after).map(|item| format!(" {}", item.one_line())).unwrap_or_default();
+    vec![format!("{}{why}", after.verdict(now))]
+}
+
 fn checks(before: &Assessment, after: &Assessment, lines: &mut Vec<String>) {
     let Some(preflight) = after.preflight() else { return };
     let old = before.preflight().map(|old| {

@@ -60,9 +60,7 @@ fn why(one: &Assessment, in_full: bool) -> String {
         if !in_full {
             return if item.reason.is_empty() { item.subject } else { item.reason };
         }
-        let parts = [item.subject, item.reason, item.message];
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join(": ")
+        item.one_line()
     });
     let running = || {
         let reconciling = one.condition(api::ConditionType::Reconciling)?;

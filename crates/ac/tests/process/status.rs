@@ -107,7 +107,7 @@ fn all_clusters_are_shown_at_once_and_the_worst_counts() {
     let lines: Vec<&str> = listed.stdout.lines().collect();
     assert!(lines[0].starts_with("NAME"), "{}", listed.stdout);
     assert!(lines[1].starts_with("global") && lines[3].contains("no result yet"), "{lines:?}");
-    let usage = shell.run("adm upgrade status -A --watch");
+    let usage = shell.run("adm upgrade status -A --verbose");
     assert_eq!(usage.code, 2, "{}", usage.stderr);
     assert!(server.changes().is_empty());
 }

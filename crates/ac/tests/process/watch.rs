@@ -56,6 +56,64 @@ fn each_change_is_a_line_and_the_target_ends_it() {
     assert!(ran.stdout.contains("\n\nCluster global is at 4.3.0."), "the final status");
 }
 
+/// A recorded object as that of another cluster.
+fn of(cluster: &str, name: &str) -> serde_json::Value {
+    let mut object = recorded(name);
+    object["metadata"]["name"] = cluster.into();
+    object
+}
+
+/// A platform with three clusters, of which one is at its target, one comes there in a roundabout
+/// way, and one leaves.
+fn fleet() -> Server {
+    let first = ["completed", "running", "running"];
+    let clusters = ["global", "workload-a", "workload-b"];
+    let all: Vec<_> = clusters.into_iter().zip(first).map(|(c, name)| of(c, name)).collect();
+    let event = |kind: &str, object: serde_json::Value| {
+        (SOON, serde_json::json!({ "type": kind, "object": object }).to_string())
+    };
+    let lines = vec![
+        event("MODIFIED", of("workload-a", "running")),
+        event("MODIFIED", of("workload-a", "stalled_image_pull")),
+        event("DELETED", of("workload-b", "running")),
+        event("MODIFIED", of("workload-a", "completed")),
+    ];
+    Server::start(move |asked| match (path(asked), asked.path.contains("watch=true")) {
+        (SHADOWS, false) => list("ClusterVersionShadow", &all),
+        (SHADOWS, true) => Answer::Lines(lines.clone()),
+        _ => not_found(),
+    })
+}
+
+#[test]
+fn all_clusters_are_followed_until_each_is_at_its_target() {
+    let ran = Shell::at(&fleet()).run("adm upgrade status -A --watch --timeout=60s");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("3 clusters: 2 upgrading, 1 at target.\n"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("  Cluster workload-b has left the platform."), "{}", ran.stderr);
+    let parts: Vec<&str> = ran.stdout.split("\n\n").collect();
+    let told = parts.iter().find(|part| part.contains("  Cluster workload-a: ")).unwrap();
+    let told: Vec<&str> = told.lines().map(|line| line.split_once("  ").unwrap().1).collect();
+    assert_eq!(told.len(), 2, "what is the same is no line: {told:?}");
+    assert!(
+        told[0].starts_with("Cluster workload-a: upgrading 4.2.1 -> 4.3.0, STALLED"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("Cluster workload-a is at 4.3.0."), "{told:?}");
+    assert!(ran.stdout.contains("\n\n2 clusters: 2 at target.\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn programs_get_a_document_for_each_cluster_and_each_change() {
+    let ran = Shell::at(&fleet()).run("adm upgrade status -A --watch -o json --timeout=60s");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let documents: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let clusters: Vec<&str> = documents.iter().map(|d| d["cluster"].as_str().unwrap()).collect();
+    let expected = ["global", "workload-a", "workload-b", "workload-a", "workload-a"];
+    assert_eq!(clusters, expected);
+}
+
 /// The command as a user at a terminal runs it.
 fn at_a_terminal(server: &Server, variables: &[(&str, &str)]) -> Ran {
     let shell = Shell::at(server);

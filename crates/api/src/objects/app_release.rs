@@ -170,7 +170,8 @@ pub struct AppReleaseStatus {
     /// How far it is.
     #[serde(default)]
     pub phase: AppReleasePhase,
-    /// What it waits for, or why it cannot go on.
+    /// What it waits for, or why it cannot go on; of one that is Ready, why edits of others cannot
+    /// be looked for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Installed version of the component; empty until it was healthy once.

@@ -36,8 +36,11 @@ pub struct ClusterModuleStatus {
     pub base: Option<ClusterModuleBase>,
     /// Whether the configuration may be edited.
     pub editable: bool,
-    /// Whether an upgrade is offered.
+    /// Whether a version is offered whose checks have passed.
     pub upgradable: bool,
+    /// Why the version that is offered may not be asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unable_upgrade_reason: String,
 }
 
 /// The state of the platform's base on a cluster.
@@ -55,6 +58,9 @@ pub struct ClusterModuleBase {
     /// Why it is not as it should be.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Its components: names of AppReleases of the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub app_releases: Vec<String>,
 }
 
 /// How far the platform's base is.

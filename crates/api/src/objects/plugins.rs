@@ -336,6 +336,15 @@ impl Default for ModuleConfigSpec {
     }
 }
 
+impl ModuleConfigSpec {
+    /// Its charts, as they are named in the registry.
+    #[must_use]
+    pub fn charts(&self) -> Vec<&str> {
+        let charts = self.app_releases.iter().flat_map(|release| &release.chart_versions);
+        charts.map(|chart| chart.name.as_str()).collect()
+    }
+}
+
 /// The clusters for which a plugin is meant.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -178,11 +178,10 @@ fn check_descriptors(descriptors: &[Descriptor]) -> Result<(), String> {
 
 /// Each template belongs to a chart, and gives values with the defaults at least.
 fn check_templates(config: &ModuleConfigSpec) -> Result<(), String> {
-    let charts: BTreeSet<&String> =
-        config.app_releases.iter().flat_map(|r| &r.chart_versions).map(|c| &c.name).collect();
+    let charts = config.charts();
     for (chart, template) in &config.values_templates {
         let shown = api::text::line(chart, 128);
-        if !charts.contains(chart) {
+        if !charts.contains(&chart.as_str()) {
             return Err(format!("valuesTemplates has '{shown}', which is none of its charts"));
         }
         values(template, &config.config)

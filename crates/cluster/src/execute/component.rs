@@ -100,10 +100,30 @@ pub(super) async fn report_drift<A: ApiServer, R: Renderer, C: Contents>(
     step: &ApplyStep,
 ) -> Result<(), Stop> {
     let mut record = Record::read(executor, &step.component.name).await?;
+    match look(executor, step, &mut record).await {
+        Ok(drift) => record.drifted(executor, drift, "").await,
+        Err(stop) => {
+            // Until the next look the AppRelease says why nothing is known.
+            if let Stop::Blocked(_, message) | Stop::BlockedUntil(_, message, _) = &stop {
+                let (drift, message) = (record.status.drift.clone(), api::text::message(message));
+                if let Err(other) = record.drifted(executor, drift, &message).await {
+                    tracing::debug!(component = step.component.name, ?other, "nothing says so");
+                }
+            }
+            Err(stop)
+        }
+    }
+}
+
+async fn look<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    step: &ApplyStep,
+    record: &mut Record,
+) -> Result<Vec<String>, Stop> {
     let registry = access::registry(executor).await?;
     registry.renew(executor, &step.component.namespace).await?;
-    let rendered = render(executor, step, &registry, &mut record).await?;
-    record.drifted(executor, apply::drift(&rendered.objects, &rendered.live)).await
+    let rendered = render(executor, step, &registry, record).await?;
+    Ok(apply::drift(&rendered.objects, &rendered.live))
 }
 
 async fn render<A: ApiServer, R: Renderer, C: Contents>(

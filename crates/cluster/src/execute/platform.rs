@@ -15,7 +15,9 @@ use api::objects::{
     ClusterModule, DeployStatus, ObjectRef, ProductBase, RunningStatus, VersionImage, object_ref,
 };
 use api::signing_key::{self, SigningKey};
+use planner::snapshot::ModuleShown;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// ClusterModule shows the target and Upgrading, and the cluster has what is recorded on it.
 pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
@@ -52,25 +54,65 @@ pub(super) async fn begin<A: ApiServer, R: Renderer, C: Contents>(
         RunningStatus::Abnormal => "Abnormal",
     };
     let base = json!({ "deployStatus": "Upgrading", "runningStatus": running });
-    let status = json!({ "status": { "base": base, "editable": false, "upgradable": false } });
+    let status = json!({ "status": {
+        "base": base, "editable": false, "upgradable": false, "unableUpgradeReason": null,
+    } });
     merge(executor, &reference, &live, Some("status"), status).await?;
     Ok(())
 }
 
-/// ClusterModule shows the target as complete; for the global cluster, so do the keys of the
-/// release and ProductBase.
+/// ClusterModule shows what is installed at rest, and whether an upgrade is open.
+pub(super) async fn show<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    shown: &ModuleShown,
+) -> Result<(), Stop> {
+    let reference = object_ref::<ClusterModule>("", executor.cluster);
+    let Some(live) = executor.home.get(&reference).await? else { return Ok(()) };
+    // Empty, it is taken away.
+    let why = Some(&shown.unable_upgrade_reason).filter(|why| !why.is_empty());
+    let status = json!({ "status": {
+        "base": { "appReleases": shown.app_releases },
+        "upgradable": shown.upgradable,
+        "unableUpgradeReason": why,
+    } });
+    merge(executor, &reference, &live, Some("status"), status).await?;
+    Ok(())
+}
+
+/// What is recorded of an installed release besides its version.
+pub(super) struct Keys<'a> {
+    /// Its product image with its digest.
+    pub(super) image: &'a str,
+    /// Its licence keys.
+    pub(super) license_keys: &'a [String],
+    /// Keys that the releases after it may be signed with.
+    pub(super) signing_keys: &'a [SigningKey],
+}
+
+/// ClusterModule shows the target as complete, with its components; for the global cluster, the
+/// keys of the release and ProductBase show it too.
 pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &Version,
-    image: &str,
-    license_keys: &[String],
-    signing_keys: &[SigningKey],
+    keys: &Keys<'_>,
+    app_releases: &BTreeSet<String>,
 ) -> Result<(), Stop> {
-    if executor.cluster != GLOBAL {
-        return finish_module(executor, &version.to_string()).await;
-    }
     let version = version.to_string();
-    let digest = VersionImage { version: version.clone(), image: image.to_owned() }.digest();
+    if executor.cluster != GLOBAL {
+        return finish_module(executor, &version, app_releases).await;
+    }
+    record_keys(executor, &version, keys).await?;
+    finish_module(executor, &version, app_releases).await?;
+    finish_base(executor, &version).await
+}
+
+async fn record_keys<A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    version: &str,
+    Keys { image, license_keys, signing_keys }: &Keys<'_>,
+) -> Result<(), Stop> {
+    let (version, image) = (version.to_owned(), (*image).to_owned());
+    let digest = VersionImage { version, image }.digest();
     let digest = digest.map_or_else(String::new, |digest| digest.to_string());
     let mut keys = json!({
         "apiVersion": "v1",
@@ -94,13 +136,13 @@ pub(super) async fn finish<A: ApiServer, R: Renderer, C: Contents>(
         // Nobody else has a say in the keys of the installed release.
         executor.home.apply(&keys, ApplyOptions { force: true, dry_run: false }).await?;
     }
-    finish_module(executor, &version).await?;
-    finish_base(executor, &version).await
+    Ok(())
 }
 
 async fn finish_module<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
     version: &str,
+    app_releases: &BTreeSet<String>,
 ) -> Result<(), Stop> {
     let reference = object_ref::<ClusterModule>("", executor.cluster);
     let Some(mut live) = executor.home.get(&reference).await? else { return Ok(()) };
@@ -112,13 +154,18 @@ async fn finish_module<A: ApiServer, R: Renderer, C: Contents>(
     let base = module.status.unwrap_or_default().base.unwrap_or_default();
     let complete = base.version == version
         && base.deploy_status == DeployStatus::Completed
-        && base.running_status == RunningStatus::Healthy;
+        && base.running_status == RunningStatus::Healthy
+        && base.app_releases.iter().eq(app_releases);
     if complete {
         return Ok(());
     }
-    let base =
-        json!({ "version": version, "deployStatus": "Completed", "runningStatus": "Healthy" });
-    let status = json!({ "status": { "base": base, "editable": true, "upgradable": false } });
+    let base = json!({
+        "version": version, "deployStatus": "Completed", "runningStatus": "Healthy",
+        "appReleases": app_releases,
+    });
+    let status = json!({ "status": {
+        "base": base, "editable": true, "upgradable": false, "unableUpgradeReason": null,
+    } });
     merge(executor, &reference, &live, Some("status"), status).await?;
     Ok(())
 }

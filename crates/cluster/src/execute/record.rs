@@ -134,20 +134,19 @@ impl Record {
         self.write(executor, status).await
     }
 
-    /// What others changed of the installed component since it was applied.
+    /// What others changed of the installed component since it was applied, or why that is not
+    /// known.
     pub(super) async fn drifted<A: ApiServer, R: Renderer, C: Contents>(
         &mut self,
         executor: &Executor<'_, A, R, C>,
         drift: Vec<String>,
+        message: &str,
     ) -> Result<(), Stop> {
-        if self.status.drift == drift {
-            return Ok(());
+        let mut status = AppReleaseStatus { message: message.to_owned(), ..self.status.clone() };
+        if status.drift != drift {
+            status.drift = drift;
+            status.drift_time = later(status.drift_time, executor.now);
         }
-        let status = AppReleaseStatus {
-            drift,
-            drift_time: later(self.status.drift_time.clone(), executor.now),
-            ..self.status.clone()
-        };
         self.write(executor, status).await
     }
 

@@ -136,6 +136,7 @@ pub(super) async fn module_infos<A: ApiServer>(
                     .unwrap_or_default(),
                 is_observed: status.observed_generation == info.metadata.generation,
                 config: info.spec.config,
+                values_override: info.spec.values_override,
                 newest: newest.map(|version| version.version).unwrap_or_default(),
             }
         });

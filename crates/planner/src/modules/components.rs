@@ -24,22 +24,26 @@ pub(super) fn components(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let charts = || config.spec.app_releases.iter().flat_map(|release| &release.chart_versions);
-    let is_chart = |name: &&String| charts().any(|chart| chart.name == **name);
-    let odd = info.spec.values_override.keys().filter(|name| !is_chart(name));
-    let odd: Vec<String> = odd
-        .map(|name| {
-            let charts: Vec<&String> = charts().map(|chart| &chart.name).collect();
-            let (name, charts) = (api::text::line(name, 128), api::text::names(&charts));
-            format!("spec.valuesOverride names {name}, which is none of its charts: {charts}")
-        })
-        .collect();
+    // What is meant for the charts of another version waits for that version.
+    let charts = world.versions_of(&info.module).flat_map(|version| version.spec.charts());
+    let odd = plugin_values::without_chart(&info.spec.values_override, &charts.collect());
     if !odd.is_empty() {
         return Err(odd);
     }
     let registry = world.registry.value().map_or("", String::as_str);
     let of = |release| component(registry, info, config, &settings, release);
     config.spec.app_releases.iter().map(of).collect::<Result<_, _>>().map_err(|why| vec![why])
+}
+
+/// What is to be known of settings that come to nothing.
+pub(super) fn unused(info: &InfoFacts, config: &ConfigFacts) -> Option<String> {
+    let unused = plugin_values::unused(&config.spec, &info.spec.config);
+    let unused: Vec<String> = unused.iter().map(|name| api::text::line(name, 128)).collect();
+    (!unused.is_empty()).then(|| {
+        let version = &config.spec.version;
+        let cause = format!("{version} takes up no setting {}", api::text::names(&unused));
+        api::remedy::message(&cause, &format!("kubectl edit moduleinfo {}", info.name))
+    })
 }
 
 /// The AppReleases of a plugin, each as it says itself; none where the catalogue no longer has the

@@ -1,8 +1,10 @@
 //! What is said of a ModuleInfo after a round, and when the next is due for its sake.
 
-use super::{InfoFacts, ModulePlan, Situation, World};
+use super::{InfoFacts, ModulePlan, Situation, World, drift};
 use crate::api_time;
-use crate::plan::{ApplyStep, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, Step, UNKNOWN_INTERVAL_S};
+use crate::plan::{
+    ApplyStep, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, Step, UNKNOWN_INTERVAL_S, earliest,
+};
 use crate::status::{Outcome, StepResult};
 use api::StalledReason;
 use api::conditions::ConditionStatus::{False, True, Unknown};
@@ -29,8 +31,10 @@ pub fn due(world: &World, plans: &[ModulePlan]) -> Option<Timestamp> {
         false => Some(interval_s(plan).unwrap_or(RUNNING_INTERVAL_S).min(RUNNING_INTERVAL_S)),
         true => interval_s(plan),
     };
-    let soonest = plans.iter().filter_map(interval_s).min()?;
-    world.now.checked_add(SignedDuration::from_secs(soonest)).ok()
+    let soonest = plans.iter().filter_map(interval_s).min();
+    let soonest =
+        soonest.and_then(|after_s| world.now.checked_add(SignedDuration::from_secs(after_s)).ok());
+    earliest(soonest, drift::turn(world, plans).and_then(|turn| turn.next))
 }
 
 /// What the Ready condition says, and the phase.

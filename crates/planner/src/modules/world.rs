@@ -167,6 +167,12 @@ impl InfoFacts {
         !self.status.version.is_empty() && self.status.version != self.spec.version
     }
 
+    /// Whether what it asks for was begun.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.status.transit_version == self.spec.version
+    }
+
     /// The version that is installed, else the one that was begun, else the one that is asked for.
     #[must_use]
     pub fn installed_version(&self) -> &str {

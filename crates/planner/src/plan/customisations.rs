@@ -3,22 +3,14 @@
 //! of this file changes a version.
 
 use super::step::{Step, apply_step};
-use super::wake::{self, DRIFT_INTERVAL_S, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S};
+use super::turn::Turn;
+use super::wake::{self, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S};
 use crate::snapshot::{AppReleaseFacts, ResourcePatchFacts, Snapshot};
 use crate::stages::Installed;
 use api::objects::{AppReleasePhase, VersionImage};
 use api::release::{Component, Release};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Components of which drift is looked for in one round.
-const DRIFT_AT_A_TIME: usize = 4;
-/// For how long after the beginning of its turn a group is looked at, in seconds: the round that
-/// the turn wakes may come a little late.
-const DRIFT_OPEN_S: i64 = 10;
-/// How long after every full ten minutes the first turn begins, in seconds: at the full minutes
-/// everything else is busy that goes by the clock.
-const DRIFT_AFTER_S: i64 = 90;
 
 /// Steps for the installed release, and when the next are due.
 #[derive(Debug, Default)]
@@ -171,8 +163,7 @@ fn of<'a>(
         .then_some((in_force.release, component))
 }
 
-/// Edits of others are looked for every ten minutes. When that was is written down nowhere, for an
-/// idle cluster is not written to: the time of day tells whose turn it is.
+/// Edits of others are looked for in turn.
 fn look_for_drift(
     snapshot: &Snapshot,
     in_force: &InForce<'_>,
@@ -186,37 +177,10 @@ fn look_for_drift(
         })
         .filter_map(|(name, facts)| of(in_force, name, facts).map(|(_, component)| component))
         .collect();
-    let groups: Vec<&[&Component]> = ready.chunks(DRIFT_AT_A_TIME).collect();
-    let Some(turn) = Turn::at(snapshot.now, groups.len()) else { return };
-    if turn.is_open {
-        for component in groups.get(turn.group).copied().unwrap_or_default() {
-            let step = apply_step(component, in_force.release, &in_force.image);
-            upkeep.steps.push(Step::ReportDrift(step));
-        }
+    let Some(turn) = Turn::at(snapshot.now, ready.len()) else { return };
+    for component in ready.get(turn.open).unwrap_or_default() {
+        let step = apply_step(component, in_force.release, &in_force.image);
+        upkeep.steps.push(Step::ReportDrift(step));
     }
     upkeep.wake_at = wake::earliest(upkeep.wake_at, turn.next);
-}
-
-/// Which of the groups that share ten minutes has its turn.
-struct Turn {
-    group: usize,
-    /// Whether the turn has just begun; other rounds in it look no more.
-    is_open: bool,
-    next: Option<Timestamp>,
-}
-
-impl Turn {
-    /// None where there is no group.
-    fn at(now: Timestamp, groups: usize) -> Option<Self> {
-        let count = i64::try_from(groups).ok().filter(|count| *count > 0)?;
-        let length_s = (DRIFT_INTERVAL_S / count).max(DRIFT_OPEN_S);
-        let at_s = (now.as_second() - DRIFT_AFTER_S).rem_euclid(length_s * count);
-        let passed_s = at_s % length_s;
-        let next_s = now.as_second() - passed_s + length_s;
-        Some(Self {
-            group: usize::try_from(at_s / length_s).ok()?,
-            is_open: passed_s < DRIFT_OPEN_S,
-            next: Timestamp::from_second(next_s).ok(),
-        })
-    }
 }

@@ -2,6 +2,7 @@
 //! preflight passed, are there steps that change a version.
 
 use super::customisations;
+use super::module_shown;
 use super::rules::{self, Hold};
 use super::step::{Step, apply_step};
 use super::wake::{RUNNING_INTERVAL_S, UNKNOWN_INTERVAL_S, after};
@@ -181,6 +182,7 @@ fn closing_steps(
         image: image.to_owned(),
         license_keys: release.license_keys.clone(),
         signing_keys: release.signing_keys.clone(),
+        app_releases: module_shown::of_base(snapshot).unwrap_or_default(),
     }]
 }
 

@@ -1,7 +1,9 @@
 //! The closed set of things that a round may do to the world, and what each needs to know. Says
 //! nothing of how they are done.
 
+use crate::snapshot::ModuleShown;
 use api::Version;
+use api::names::CLUSTER_MODULES;
 use api::release::{Component, Release, ReleaseImage};
 use api::signing_key::SigningKey;
 use serde::Serialize;
@@ -14,6 +16,11 @@ pub enum Step {
     BeginModule {
         /// The target.
         version: Version,
+    },
+    /// ClusterModule shows what is installed at rest, and whether an upgrade is open.
+    ShowModule {
+        /// What it shows.
+        shown: ModuleShown,
     },
     /// A component is brought to a release, or applied again at the release it has.
     Apply(Box<ApplyStep>),
@@ -77,6 +84,8 @@ pub enum Step {
         license_keys: Vec<String>,
         /// Keys that the releases after it may be signed with.
         signing_keys: Vec<SigningKey>,
+        /// The components of its base.
+        app_releases: BTreeSet<String>,
     },
 }
 
@@ -110,6 +119,7 @@ impl Step {
             | Self::ReleaseModule { name }
             | Self::MoveModule { module_info: name, .. }
             | Self::ReportPatch { name, .. } => name,
+            Self::ShowModule { .. } => CLUSTER_MODULES,
             Self::BeginModule { .. } | Self::Finish { .. } => "",
         }
     }

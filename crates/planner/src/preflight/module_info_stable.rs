@@ -4,9 +4,9 @@
 //! the target or its minor line. The one to which the upgrade moves it can be installed
 //! (`readyForDeploy`), may be upgraded to from the installed one, and where it has an
 //! `upgradeRiskLevel`, that is accepted; the labels of the cluster and the other plugins are what
-//! its `affinity` asks for, its form takes the settings of the ModuleInfo, and what stands in its
-//! `upgradeBefore` has no newer version or moves as well. No two that move wait for each other, and
-//! once all have moved, each has the plugins that it needs.
+//! its `affinity` asks for, its form and its charts take the settings of the ModuleInfo, and what
+//! stands in its `upgradeBefore` has no newer version or moves as well. No two that move wait for
+//! each other, and once all have moved, each has the plugins that it needs.
 
 use super::{Found, Inputs, Verdict};
 use crate::modules::detour_words;

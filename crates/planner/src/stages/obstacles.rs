@@ -7,7 +7,7 @@ use crate::modules::{
 };
 use crate::snapshot::{ModuleConfigFacts, ModuleInfoFacts};
 use api::plugin_values;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is in the way, and what to do.
 pub type Obstacle = (String, String);
@@ -43,7 +43,7 @@ impl<'a> Moving<'a> {
             }
             let own = self
                 .apart(info, config)
-                .or_else(|| settings(info, config))
+                .or_else(|| settings(info, config, self.published(&info.module, &info.version)))
                 .or_else(|| self.comes_first(config));
             if own.is_some() {
                 return Ok(own);
@@ -144,10 +144,33 @@ impl<'a> Moving<'a> {
     }
 }
 
+/// Values that are laid over a chart which the new version lacks, unless the user has some for
+/// charts that it brings: then they are there for both.
+fn overrides(
+    info: &ModuleInfoFacts,
+    config: &ModuleConfigFacts,
+    installed: Option<&ModuleConfigFacts>,
+) -> Option<String> {
+    let charts: BTreeSet<&str> = config.charts.iter().map(String::as_str).collect();
+    let is_new = |name: &String| {
+        config.charts.contains(name) && !installed.is_some_and(|old| old.charts.contains(name))
+    };
+    let over = &info.values_override;
+    let is_prepared = over.keys().any(is_new);
+    plugin_values::without_chart(over, &charts).into_iter().next().filter(|_| !is_prepared)
+}
+
 /// What of the user's settings the new version does not take.
-fn settings(info: &ModuleInfoFacts, config: &ModuleConfigFacts) -> Option<Obstacle> {
+fn settings(
+    info: &ModuleInfoFacts,
+    config: &ModuleConfigFacts,
+    installed: Option<&ModuleConfigFacts>,
+) -> Option<Obstacle> {
     let all = plugin_values::effective(&config.config, &info.config);
-    let problem = plugin_values::check(&config.deploy_descriptors, &all).into_iter().next()?;
+    let problem = plugin_values::check(&config.deploy_descriptors, &all)
+        .into_iter()
+        .next()
+        .or_else(|| overrides(info, config, installed))?;
     let cause = format!("the settings of {} do not do for {}", info.module, config.version);
     let problem = problem.trim_end_matches('.');
     Some((format!("{cause}: {problem}"), format!("kubectl edit moduleinfo {}", info.name)))

@@ -29,6 +29,7 @@ fn moves(snapshot: &Snapshot, steps: &[Step]) -> Vec<String> {
         Step::MoveModule { .. } => true,
         Step::ReleasePatch { .. }
         | Step::ReportPatch { .. }
+        | Step::ShowModule { .. }
         | Step::HoldModule { .. }
         | Step::ReleaseModule { .. }
         | Step::ReportDrift(_) => false,

@@ -7,6 +7,7 @@ mod checks;
 mod in_hand;
 mod invariants;
 mod module_rules;
+mod module_upkeep;
 mod modules;
 mod modules_together;
 mod plugins;

@@ -176,6 +176,21 @@ fn values_for_no_chart_of_the_plugin_are_named() {
 }
 
 #[test]
+fn a_setting_that_nothing_takes_up_is_named() {
+    let mut asked = info("pages", "1.0.0");
+    asked.spec.config.insert("replica".into(), json!(2));
+    let mut world = world(vec![config("pages", "1.0.0", json!({}))], vec![asked]);
+    settle(&mut world);
+    let pages = find_info(&world, "pages");
+    let fix = format!("kubectl edit moduleinfo {}", pages.name);
+    let said = format!("True Running 1.0.0 takes up no setting replica; fix: {fix}");
+    assert_eq!(ready(&pages.status), said);
+    edit(&mut world, "pages").spec.config.clear();
+    settle(&mut world);
+    assert_eq!(ready(&find_info(&world, "pages").status), "True Running ");
+}
+
+#[test]
 fn a_plugin_for_no_cluster_is_told_which_label_to_set() {
     let mut world = world(vec![config("pages", "1.0.0", json!({}))], vec![info("pages", "1.0.0")]);
     world.cluster.clear();

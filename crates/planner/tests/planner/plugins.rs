@@ -242,6 +242,25 @@ fn what_would_hold_a_plugin_in_the_middle_of_the_upgrade_is_said_before_it_begin
     }
 }
 
+#[test]
+fn values_laid_over_a_chart_that_the_new_version_lacks_are_said_before_it_begins() {
+    for (chart, reason) in [
+        ("acp/logs: {}", "AsExpected"),
+        ("acp/log: {}", "PluginCannotMove"),
+        // For the chart of the new version there are some as well.
+        ("acp/log: {}, acp/logs: {}", "AsExpected"),
+    ] {
+        let over = format!("1.0.0, valuesOverride: {{{chart}}}, isObserved");
+        let charts = "2.1.0, charts: [acp/logs]";
+        let plugins = PLUGINS.replace("1.0.0, isObserved", &over).replace("2.1.0", charts);
+        let checks = World::new().edited(&plugins).done_round().plan.preflight.unwrap().checks;
+        let found = checks.iter().find(|c| c.name == CheckName::ModuleInfoStable.as_str()).unwrap();
+        assert_eq!(found.reason.as_str(), reason, "{}", found.message);
+        let is_named = found.message.contains("names acp/log, which is none of its charts");
+        assert_eq!(is_named, reason != "AsExpected", "{}", found.message);
+    }
+}
+
 /// With the check switched off, what cannot be read is still not taken for nothing.
 #[test]
 fn an_upgrade_does_not_begin_without_its_plugins_while_they_cannot_be_read() {

@@ -168,6 +168,15 @@ fn said(step: &Step) -> String {
         Step::Apply(s) => {
             format!("Apply {} {} of {}", s.component.name, s.component.version, s.release)
         }
+        Step::ShowModule { shown } => {
+            let open = match (shown.upgradable, shown.unable_upgrade_reason.as_str()) {
+                (true, _) => "upgradable".to_owned(),
+                (false, "") => "not upgradable".to_owned(),
+                (false, why) => format!("not upgradable: {why}"),
+            };
+            let parts: Vec<&str> = shown.app_releases.iter().map(String::as_str).collect();
+            format!("ShowModule {open}; {}", parts.join(", "))
+        }
         Step::Prune { name, .. } => format!("Prune {name}"),
         Step::Remove { name, .. } => format!("Remove {name}"),
         Step::ReleasePatch { name } => format!("ReleasePatch {name}"),

@@ -6,7 +6,7 @@ use api::release::Release;
 use api::{Digest, license};
 use jiff::SignedDuration;
 use planner::snapshot::{AppReleaseFacts, ManifestFacts, ManifestReady, ProductBaseFacts};
-use planner::snapshot::{ClusterModuleFacts, CvshFacts};
+use planner::snapshot::{ClusterModuleFacts, CvshFacts, ModuleShown};
 use planner::{Observed, Outcome, Plan, Snapshot, Step, StepResult};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -219,6 +219,7 @@ impl World {
         };
         match step {
             Step::BeginModule { version } => self.module(&version.to_string(), false),
+            Step::ShowModule { shown } => self.show(shown.clone()),
             Step::Apply(step) => {
                 let release = release(&step.release.to_string());
                 let mut new = facts(&release, &step.component, &step.image);
@@ -257,9 +258,11 @@ impl World {
                 // Where nothing drifted, nothing is written.
                 assert!(all.contains_key(&step.component.name));
             }
-            Step::Finish { version, license_keys, .. } => {
+            Step::Finish { version, license_keys, app_releases, .. } => {
                 let version = version.to_string();
                 self.module(&version, true);
+                let app_releases = app_releases.clone();
+                self.show(ModuleShown { app_releases, ..ModuleShown::default() });
                 self.snapshot.release_keys = Observed::Value(Some(license_keys.clone()));
                 let base = self.snapshot.product_base.value().cloned().flatten();
                 self.snapshot.product_base = Observed::Value(Some(ProductBaseFacts {
@@ -268,6 +271,13 @@ impl World {
                     ..base.unwrap_or_default()
                 }));
             }
+        }
+    }
+
+    /// ClusterModule shows this, where it says anything of a base.
+    fn show(&mut self, shown: ModuleShown) {
+        if let Observed::Value(Some(module)) = &mut self.snapshot.cluster_module {
+            module.shown = module.shown.as_ref().map(|_| shown);
         }
     }
 
@@ -282,6 +292,11 @@ impl World {
                 DeployStatus::Upgrading
             },
             running_status: RunningStatus::Healthy,
+            shown: before.shown.map(|shown| ModuleShown {
+                upgradable: false,
+                unable_upgrade_reason: String::new(),
+                ..shown
+            }),
         }));
     }
 }

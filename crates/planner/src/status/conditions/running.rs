@@ -135,6 +135,7 @@ fn of_outcomes(round: &Round<'_>) -> Option<String> {
 fn done_by(step: &Step) -> String {
     match step {
         Step::BeginModule { .. } => "the cluster is marked as upgrading".to_owned(),
+        Step::ShowModule { .. } => "the ClusterModule is brought up to date".to_owned(),
         Step::Apply(apply) => format!("{} is applied", apply.component.name),
         Step::Prune { name, .. } => format!("objects that {name} no longer has are deleted"),
         Step::Remove { name, .. } => format!("{name} is removed"),
