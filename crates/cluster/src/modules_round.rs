@@ -72,8 +72,12 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
                 .filter(|o| plan.steps.iter().any(|step| step.subject() == o.subject))
                 .cloned()
                 .collect();
+            if is_another_now(plan, &own) {
+                again = Some(self.now);
+                continue;
+            }
             let next = modules::status(world, info, plan, &own);
-            if next == info.status || is_another_now(plan, &own) {
+            if next == info.status {
                 continue;
             }
             let (object, version) = (info_ref(info), info.resource_version.as_deref());
