@@ -219,7 +219,7 @@ pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, F
         Err(error) => {
             let text = error.render().to_string();
             let mut rendered = text.replace("For more information, try", "hint: for more, try");
-            if let Some(hint) = about_upgrades.then(|| meant(&error)).flatten() {
+            if let Some(hint) = about_upgrades.then(|| meant(&error, program)).flatten() {
                 rendered.push_str(&format!("hint: {hint}\n"));
             }
             Err(Failure::Usage {
@@ -232,7 +232,7 @@ pub(crate) fn parse(arguments: Vec<OsString>, program: &str) -> Result<Parsed, F
 }
 
 /// What a word without a flag was meant to be: a version, or a cluster.
-fn meant(error: &clap::Error) -> Option<String> {
+fn meant(error: &clap::Error, program: &str) -> Option<String> {
     use clap::error::{ContextKind, ContextValue};
     let of = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) if !word.starts_with('-') => {
@@ -240,7 +240,14 @@ fn meant(error: &clap::Error) -> Option<String> {
         }
         _ => None,
     };
+    if error.get(ContextKind::SuggestedSubcommand).is_some() {
+        // It is a word that was mistyped, and the right one is named already.
+        return None;
+    }
     let word = of(ContextKind::InvalidSubcommand).or_else(|| of(ContextKind::InvalidArg))?;
+    if ["upgrade", "release"].contains(&word.as_str()) {
+        return Some(format!("write: {program} adm {word}"));
+    }
     let flag = if word.parse::<api::Version>().is_ok() { "to" } else { "cluster" };
     Some(format!("a {} is named with --{flag}={word}", if flag == "to" { "version" } else { flag }))
 }
@@ -266,6 +273,10 @@ mod tests {
             "{cluster}"
         );
         assert!(!said(&["ac", "nothing"]).contains("--cluster"));
+        let mistyped = said(&["ac", "adm", "upgrade", "statsu"]);
+        assert!(mistyped.contains("'status'") && !mistyped.contains("--cluster="), "{mistyped}");
+        let other = said(&["ac", "upgrade", "status"]);
+        assert!(other.contains("hint: write: ac adm upgrade\n"), "{other}");
         let both = said(&["ac", "adm", "upgrade", "status", "-A", "--cluster=workload-a"]);
         assert!(both.contains("cannot be used with"), "{both}");
     }

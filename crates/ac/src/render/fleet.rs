@@ -6,7 +6,7 @@ use crate::layout::{Cell, Table, Tone};
 use api::names::GLOBAL;
 use api::objects::Cluster;
 
-/// Longest reason in a line, in bytes.
+/// Longest reason in a line of a terminal, in bytes.
 const WHY: usize = 120;
 /// Where a line is shorter, in cells, the reason is said in a word: each cluster has one
 /// line, and its own status says the rest.
@@ -28,7 +28,7 @@ pub fn fleet(all: &[Assessment], view: &View<'_>) -> String {
             Cell::toned(tone(one.state), one.state.as_str()),
             version(&one.current).into(),
             version(&one.target).into(),
-            why(one, view.look.width.is_none_or(|width| width >= WIDE)).into(),
+            why(one, view.look.width).into(),
         ]);
     }
     out.push_str(&table.text(view.look));
@@ -55,7 +55,10 @@ fn verdict(all: &[Assessment]) -> String {
 }
 
 /// What wants attention first, on one line; while stages run, how far they are.
-fn why(one: &Assessment, in_full: bool) -> String {
+fn why(one: &Assessment, width: Option<usize>) -> String {
+    let in_full = width.is_none_or(|width| width >= WIDE);
+    // Off a terminal nothing is too long.
+    let limit = if width.is_some() { WHY } else { api::text::MESSAGE_LIMIT };
     let first = one.attention().into_iter().next().map(|item| {
         if !in_full {
             return if item.reason.is_empty() { item.subject } else { item.reason };
@@ -68,7 +71,7 @@ fn why(one: &Assessment, in_full: bool) -> String {
         let shown = if in_full { message } else { message.split(';').next().unwrap_or_default() };
         Some(shown.to_owned()).filter(|_| one.state == State::Upgrading)
     };
-    api::text::line(&first.or_else(running).unwrap_or_default(), WHY)
+    api::text::line(&first.or_else(running).unwrap_or_default(), limit)
 }
 
 const fn tone(state: State) -> Tone {

@@ -143,7 +143,19 @@ fn other_platform(world: &World, info: &InfoFacts, config: &ConfigFacts) -> Opti
         api::text::names(targets),
         world.cluster
     );
-    Some(message(&cause, &upgrade_of(&world.cluster)))
+    let is_meant = |config: &&ConfigFacts| {
+        let targets = &config.spec.target_cluster_versions;
+        versions.iter().any(|version| is_for(targets, version))
+    };
+    let by_version = |a: &&ConfigFacts, b: &&ConfigFacts| {
+        order(&a.spec.version, &b.spec.version).unwrap_or(Ordering::Equal)
+    };
+    let meant = world.versions_of(&info.module).filter(is_meant).max_by(by_version);
+    let remedy = meant.map_or_else(
+        || upgrade_of(&world.cluster),
+        |config| ask_for(&info.name, &config.spec.version),
+    );
+    Some(message(&cause, &remedy))
 }
 
 /// Whether the labels of the cluster are those that the plugin wants.
