@@ -4,7 +4,8 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Platforms at a time. Tests run in as many threads: `cargo xtask test`.
+/// Platforms at a time. Tests run in one thread more, for one that takes no place: `cargo xtask
+/// test`.
 const PLATFORMS: u32 = 4;
 
 static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
@@ -12,13 +13,25 @@ static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
 /// A place on the machine, given up when this value is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    _places: SemaphorePermit<'static>,
+    _places: Option<SemaphorePermit<'static>>,
 }
 
 impl Turn {
     /// Waits for a place beside other platforms.
     pub async fn beside_others() -> Self {
         Self::places(1).await
+    }
+
+    /// Takes no place: for what waits nearly all the time, for minutes, and is no matter to others.
+    #[must_use]
+    pub const fn at_rest() -> Self {
+        Self { _places: None }
+    }
+
+    /// Waits until only one other works on the machine: whole clusters wait a lot, but they need a
+    /// core of their own.
+    pub async fn beside_one() -> Self {
+        Self::places(PLATFORMS - 1).await
     }
 
     /// Waits until only two others work on the machine: what is measured then is told by a limit.
@@ -33,7 +46,7 @@ impl Turn {
 
     async fn places(count: u32) -> Self {
         match MACHINE.acquire_many(count).await {
-            Ok(places) => Self { _places: places },
+            Ok(places) => Self { _places: Some(places) },
             Err(closed) => unreachable!("nobody closes it: {closed}"),
         }
     }

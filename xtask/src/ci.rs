@@ -76,8 +76,8 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     });
     if !arguments.quick {
         told(times, "tests on real clusters", || {
-            // As many as there are places on the machine: `e2e::turn`.
-            let threads = ["--", "--test-threads=4"];
+            // One more than there are places on the machine: `e2e::turn`.
+            let threads = ["--", "--test-threads=5"];
             let run = ["test", "--workspace", "--test", CLUSTER_TESTS, "--no-fail-fast"];
             let run = [&run[..], &threads].concat();
             tests(root, &run, Shown::Everything, totals)

@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::t2::{Bench, Operator, text};
+use e2e::turn::Turn;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -55,7 +56,7 @@ fn held(operator: &Operator) -> Result<Held> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_rest_nothing_is_written_and_nothing_grows() -> Result<()> {
-    let (bench, operator) = Bench::installed().await?;
+    let (bench, operator) = Bench::prepared_in(Turn::at_rest()).await?.install().await?;
     silent(&bench, silence()).await?;
     // A version is offered and stands against a check: what the checks look at is listed again and
     // again, and says the same.

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_commands() -> Result<()> {
-    let _alone = Turn::alone().await;
+    let _turn = Turn::beside_one().await;
     let narrator = Narrator::stderr();
     let options = test_options(&["global"])?;
     Sandbox::new(options.clone(), Narrator::silent()).down().await?;
