@@ -1,13 +1,12 @@
 //! Only what a trusted key signed is offered, begun and applied, whatever is switched off; the keys
 //! go from release to release.
 
-use crate::t2_invariants::blob;
+use crate::t2_invariants::{applied, blob};
 use anyhow::{Context as _, Result, ensure};
 use api::release::{Release, ReleaseImage};
 use api::signature::{FoundSignature, sign};
 use api::signing_key::{Signer, SigningKey, list_text};
 use api::{CheckName, Digest};
-use e2e::audit::Request;
 use e2e::t2::{Bench, Operator, Start, condition, demo_signer, text};
 use sandbox::registry::Access;
 use serde_json::Value;
@@ -61,23 +60,6 @@ pub(crate) async fn record(bench: &Bench, keys: &[SigningKey]) -> Result<()> {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: release-keys, namespace: cpaas-system}}\ndata:\n  signing-keys: |\n{text}"
         ))
         .await
-}
-
-/// What the operator changed beside its own records.
-fn applied(requests: &[Request]) -> Vec<&Request> {
-    let own = [
-        "leases",
-        "events",
-        "clusterversionshadows/status",
-        "productmanifests/status",
-        "appreleases/status",
-        "clusterversionshadows",
-    ];
-    requests
-        .iter()
-        .filter(|r| r.user.ends_with(":cluster-version-operator") && r.is_change())
-        .filter(|r| !own.contains(&r.resource.as_str()))
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
