@@ -1,7 +1,10 @@
 //! Decides how a test gets a registry of its own on loopback. Knows nothing of the sandbox's.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -94,7 +97,20 @@ impl TestRegistry {
     }
 }
 
-/// A port of loopback that nobody listens on.
+/// A port of 127.0.0.1 on which nothing listens, below those that systems give out: there whoever
+/// takes any port could have it before the server that is meant has. No two are the same until all
+/// were given.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    const FIRST: u64 = 20_000;
+    const COUNT: u64 = 10_000;
+    static BEGIN: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+    static GIVEN: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..COUNT {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + BEGIN.wrapping_add(given) % COUNT)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port of 127.0.0.1 from {FIRST} on is free")
 }
