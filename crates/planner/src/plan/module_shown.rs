@@ -5,6 +5,7 @@
 use super::{Plan, Situation, Step};
 use crate::preflight::{self, Summary};
 use crate::snapshot::{ModuleShown, Snapshot};
+use crate::stages::Installed;
 use api::objects::DeployStatus;
 use std::collections::BTreeSet;
 
@@ -33,15 +34,15 @@ fn shown(snapshot: &Snapshot, plan: &Plan, before: &ModuleShown) -> Option<Modul
         | Situation::Complete => return None,
     };
     // What cannot be read now was read before.
-    let app_releases = of_base(snapshot).unwrap_or_else(|| before.app_releases.clone());
+    let installed = snapshot.app_releases.value();
+    let app_releases = installed.map_or_else(|| before.app_releases.clone(), of_base);
     Some(ModuleShown { upgradable, unable_upgrade_reason: api::text::message(&why), app_releases })
 }
 
-/// The components of the installed release; None: they cannot be read.
-pub(super) fn of_base(snapshot: &Snapshot) -> Option<BTreeSet<String>> {
-    let all = snapshot.app_releases.value()?.iter();
-    let of_base = all.filter(|(_, facts)| facts.is_of_release());
-    Some(of_base.map(|(name, _)| name.clone()).collect())
+/// The Core components of the installed release.
+pub(super) fn of_base(installed: &Installed) -> BTreeSet<String> {
+    let of_base = installed.iter().filter(|(_, facts)| facts.is_of_release());
+    of_base.map(|(name, _)| name.clone()).collect()
 }
 
 /// Whether a version is offered that may be asked for, else why not.

@@ -182,7 +182,7 @@ fn closing_steps(
         image: image.to_owned(),
         license_keys: release.license_keys.clone(),
         signing_keys: release.signing_keys.clone(),
-        app_releases: module_shown::of_base(snapshot).unwrap_or_default(),
+        app_releases: module_shown::of_base(installed),
     }]
 }
 

@@ -43,8 +43,7 @@ impl<'a> Watched<'a> {
         flags: &'a Status,
         session: &Session<'_, '_>,
     ) -> Self {
-        let machine = matches!(flags.output, Some(Output::Json | Output::Yaml));
-        let redraw = session.environment.can_redraw() && !machine;
+        let redraw = session.environment.can_redraw() && !is_for_programs(flags);
         let all = first.iter().map(Assessment::of).map(|one| (one.cluster.clone(), one)).collect();
         Self { whom, flags, redraw, all, is_listed: true, is_whole: false, away: None }
     }
@@ -91,7 +90,7 @@ impl<'a> Watched<'a> {
         if self.redraw {
             return self.draw(session);
         }
-        match (&self.whom, self.is_for_programs()) {
+        match (&self.whom, is_for_programs(self.flags)) {
             // What follows are the changes of this.
             (Whom::All, false) => {
                 self.is_whole = true;
@@ -209,15 +208,11 @@ impl<'a> Watched<'a> {
     /// Shows the whole status a last time.
     pub(super) fn end(&self, session: &mut Session<'_, '_>) -> Result<(), Failure> {
         // A program has had the last documents already.
-        if self.is_for_programs() || self.is_whole {
+        if is_for_programs(self.flags) || self.is_whole {
             return Ok(());
         }
         let before = if self.redraw { CLEAR } else { "\n" };
         session.printer.data(&format!("{before}{}", self.text(session)))
-    }
-
-    fn is_for_programs(&self) -> bool {
-        matches!(self.flags.output, Some(Output::Json | Output::Yaml))
     }
 
     pub(super) fn lost(&mut self, failure: &Failure, session: &mut Session<'_, '_>) {
@@ -246,6 +241,11 @@ impl<'a> Watched<'a> {
             Whom::All => format!("{program} adm upgrade status --all-clusters"),
         }
     }
+}
+
+/// Whether what is printed is read by a program.
+const fn is_for_programs(flags: &Status) -> bool {
+    matches!(flags.output, Some(Output::Json | Output::Yaml))
 }
 
 /// A newer request has not been looked at: what status says is not about it.
