@@ -137,12 +137,12 @@ pub const STEPS: [Step; 19] = [
     ),
     step(
         "The Aligned plugin moved with its cluster, the Agnostic one stayed; now it is upgraded alone",
-        "kubectl get moduleinfoes -o jsonpath='{range .items[*]}{.metadata.name} is at {.status.version}{\"\\n\"}{end}' && kubectl patch moduleinfo workload-a-pages --type merge -p '{\"spec\":{\"version\":\"1.1.0\"}}' && kubectl wait --for=jsonpath='{.status.version}'=1.1.0 moduleinfo/workload-a-pages --timeout=120s",
+        "kubectl get moduleinfoes -o jsonpath='{range .items[*]}{.metadata.name} is at {.status.version}{\"\\n\"}{end}' && kubectl patch moduleinfo workload-a-pages --type merge -p '{\"spec\":{\"version\":\"1.1.0\"}}' && kubectl wait --for=jsonpath='{.status.version}'=1.1.0 moduleinfo/workload-a-pages --timeout=120s && kubectl wait --for=jsonpath='{.status.phase}'=Running moduleinfo/workload-a-pages --timeout=60s",
         0,
         &["workload-a-node-metrics is at 4.3.0", "workload-a-pages is at 1.0.0", "condition met"],
     ),
     step(
-        "It is removed and installed again: the customisation is in force again",
+        "Both are removed, pages is installed again: its customisation is in force again",
         "kubectl delete moduleinfo workload-a-node-metrics workload-a-pages --timeout=120s \\\n&& kubectl apply -f \"$JOB/plugins.yaml\" -l cpaas.io/module-name=pages && kubectl wait --for=jsonpath='{.status.phase}'=Running moduleinfo/workload-a-pages --timeout=120s \\\n&& KUBECONFIG=\"$WORKLOAD_A\" kubectl -n cpaas-plugins get deployment pages -o jsonpath='{.spec.template.spec.containers[0].resources.limits.memory}{\"\\n\"}'",
         0,
         &["deleted", "48Mi"],

@@ -9,7 +9,7 @@ use std::time::Duration;
 const IN_FLIGHT: usize = 16;
 
 /// Patches that are ready to be sent.
-pub(super) struct Patches {
+pub(crate) struct Patches {
     client: reqwest::Client,
     token: String,
     all: Vec<(String, String)>,
@@ -20,7 +20,7 @@ impl Patches {
     ///
     /// # Errors
     /// When the text is not YAML or has other objects.
-    pub(super) fn of(rendered: &str, bench: &Bench) -> Result<Self> {
+    pub(crate) fn of(rendered: &str, bench: &Bench) -> Result<Self> {
         let objects = cluster::render::objects(rendered)?;
         let mut all = Vec::new();
         for object in objects {
@@ -48,7 +48,7 @@ impl Patches {
     ///
     /// # Errors
     /// When one is refused.
-    pub(super) async fn send(self) -> Result<usize> {
+    pub(crate) async fn send(self) -> Result<usize> {
         let Self { client, token, all } = self;
         futures::stream::iter(all)
             .map(|(url, body)| {

@@ -236,7 +236,7 @@ impl ApiServer {
                     format!(
                         "the cluster of context '{context}' ({server}) is not the {GLOBAL} cluster of a platform: it has no ClusterVersionShadow and no ProductBase"
                     ),
-                    vec![ask, format!("if it is to become one, {prepare}")],
+                    vec![ask],
                 ))
             }
             Err(failure @ (Failure::Forbidden { .. } | Failure::Answer { .. })) => {

@@ -42,7 +42,7 @@ impl Readiness {
     pub(crate) fn remedy(reason: &str, name: &str) -> String {
         let remedy = match ManifestReason::parse(reason) {
             Some(ManifestReason::ImageNotFound) => {
-                "send the images of the release: bash upgrade.sh --only-sync-image"
+                "send the images of the release: bash upgrade.sh --only-sync-image; if there is no such release: kubectl delete productmanifest NAME"
             }
             Some(ManifestReason::RegistryUnavailable) => {
                 "make the registry reachable; it is tried again by itself"

@@ -76,7 +76,7 @@ impl StalledReason {
                 "see what blocks: ac adm upgrade status --cluster=global"
             }
             Self::RequestRefused => {
-                "withdraw it: kubectl patch cvsh global -n cpaas-system --type json -p '[{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate\"}]'"
+                "withdraw it: kubectl patch cvsh global -n cpaas-system --type merge -p '{\"spec\":{\"desiredUpdate\":null}}'"
             }
             Self::ImagePullFailed => {
                 "bring the missing image: bash upgrade.sh --only-sync-image; the upgrade continues by itself"

@@ -1,10 +1,12 @@
 //! Decides about which clusters rounds are made: the global one and, where it drives the fleet,
-//! every cluster that is registered on it. Each has a task of its own, so that one that is dead or
-//! slow holds up nobody.
+//! every cluster that is registered on it. Each has two tasks of its own, about its release and
+//! about its plugins, so that one that is dead or slow holds up nobody.
 
+use crate::bells::Changes;
 use crate::lease::Leadership;
-use crate::round::{Rounds, Shared};
-use crate::triggers::Changes;
+use crate::plugin_rounds::PluginRounds;
+use crate::reach::Reach;
+use crate::round::{ReleaseRounds, Rounds, Shared};
 use anyhow::Context as _;
 use api::names::GLOBAL;
 use api::objects::Cluster;
@@ -45,12 +47,15 @@ async fn all(
     mut stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
-    let mut of: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let mut of: BTreeMap<String, [AbortHandle; 2]> = BTreeMap::new();
     let told = stopped.clone();
     let start = |name: &str, tasks: &mut JoinSet<()>| {
-        let rounds = Rounds::new(Arc::clone(&shared), name);
-        let changes = Changes::of(shared.bells().of(name));
-        tasks.spawn_local(about(rounds, changes, leadership.clone(), told.clone()))
+        let reach = Arc::new(Reach::new(shared.home().clone(), name, shared.bells()));
+        let release = ReleaseRounds::new(Arc::clone(&shared), Arc::clone(&reach));
+        let plugins = PluginRounds::new(Arc::clone(&shared), Arc::clone(&reach));
+        let release = about(release, &reach, leadership.clone(), told.clone());
+        let plugins = about(plugins, &reach, leadership.clone(), told.clone());
+        [tasks.spawn_local(release), tasks.spawn_local(plugins)]
     };
     start(GLOBAL, &mut tasks);
     let mut due = Instant::now();
@@ -64,14 +69,14 @@ async fn all(
                         of.keys().filter(|name| !names.contains(*name)).cloned().collect();
                     for name in gone {
                         tracing::info!(name, "the cluster is not driven any more");
-                        of.remove(&name).inspect(AbortHandle::abort);
+                        of.remove(&name).inspect(|tasks| tasks.iter().for_each(AbortHandle::abort));
                         shared.bells().forget(&name);
                         shared.metrics().forget(&name);
                     }
                     for name in names {
                         if let Entry::Vacant(vacant) = of.entry(name) {
-                            let task = start(vacant.key(), &mut tasks);
-                            vacant.insert(task);
+                            let own = start(vacant.key(), &mut tasks);
+                            vacant.insert(own);
                         }
                     }
                     Instant::now() + LOOK
@@ -134,26 +139,29 @@ pub(crate) async fn registered(home: &Live) -> Result<BTreeSet<String>, CallErro
     Ok(all.iter().filter_map(name).collect())
 }
 
-/// Rounds about one cluster while this process leads.
-async fn about(
-    mut rounds: Rounds,
-    mut changes: Changes,
+/// Rounds about one thing of a cluster while this process leads.
+fn about<R: Rounds>(
+    mut rounds: R,
+    reach: &Reach,
     leadership: Leadership,
     mut stopped: watch::Receiver<bool>,
-) {
-    let mut due = Instant::now();
-    while !*stopped.borrow() {
-        tokio::select! {
-            () = changes.next(rounds.is_at_work()) => {}
-            () = tokio::time::sleep_until(due) => {}
-            _ = stopped.changed() => break,
+) -> impl Future<Output = ()> + use<R> {
+    let mut changes = Changes::of(Arc::clone(reach.bell()), R::ABOUT);
+    async move {
+        let mut due = Instant::now();
+        while !*stopped.borrow() {
+            tokio::select! {
+                () = changes.next(rounds.is_at_work()) => {}
+                () = tokio::time::sleep_until(due) => {}
+                _ = stopped.changed() => break,
+            }
+            if !leadership.leads() {
+                // A follower looks again soon: it may have become the leader.
+                due = Instant::now() + FOLLOW;
+                continue;
+            }
+            let wait = rounds.run(jiff::Timestamp::now()).await;
+            due = Instant::now() + wait;
         }
-        if !leadership.leads() {
-            // A follower looks again soon: it may have become the leader.
-            due = Instant::now() + FOLLOW;
-            continue;
-        }
-        let wait = rounds.run(jiff::Timestamp::now()).await;
-        due = Instant::now() + wait;
     }
 }

@@ -3,12 +3,16 @@
 //!
 //! It decides nothing about an upgrade; that is the planner's.
 
+pub mod bells;
 pub mod fleet;
 pub mod http;
 pub mod lease;
 pub mod manifests;
 pub mod metrics;
+mod pace;
+pub mod plugin_rounds;
 pub mod plugins;
+pub mod reach;
 pub mod releases;
 pub mod round;
 pub mod settings;

@@ -297,6 +297,19 @@ pub fn of_package(snapshot: &Snapshot) -> Option<Preflight> {
     Some(Preflight { observed_at: Some(moment(snapshot)), ..found })
 }
 
+/// Whether the cluster is at the very release that the package holds and on its way to no other:
+/// there is nothing to be checked.
+#[must_use]
+pub fn has_package(snapshot: &Snapshot) -> bool {
+    let status = snapshot.status();
+    let Some(package) = Target::of_package(snapshot) else { return false };
+    let is_same = |current: &api::VersionImage| {
+        current.version == package.version.to_string()
+            && current.digest().is_some_and(|d| Digest::of_image(&package.image) == Some(d))
+    };
+    status.current.as_ref().is_some_and(is_same) && crate::request::in_flight(&status).is_none()
+}
+
 /// What a whole preflight says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Summary {

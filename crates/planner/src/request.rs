@@ -122,7 +122,7 @@ fn image_refusal(snapshot: &Snapshot, version: &Version, wished: Option<&str>) -
             "desiredUpdate.image {wished} is not the image of the ProductManifest of {version}"
         ),
         &format!(
-            "remove it: kubectl patch cvsh {} -n {} --type json -p '[{{\"op\":\"remove\",\"path\":\"/spec/desiredUpdate/image\"}}]'",
+            "remove it: kubectl patch cvsh {} -n {} --type merge -p '{{\"spec\":{{\"desiredUpdate\":{{\"image\":null}}}}}}'",
             snapshot.cluster,
             api::names::NAMESPACE
         ),

@@ -144,14 +144,7 @@ pub(crate) async fn run(
     // Elsewhere the operator has the rights of the ClusterCredential.
     let own: Vec<_> = shadows.iter().filter(|s| is_global(s)).cloned().collect();
     retire::retire(connection, &own, printer).await?;
-    let (cluster, version) = (api::names::GLOBAL, &arriving.version);
-    if guard::stays_at(&shadows, cluster, version) {
-        return printer.say(&format!("Cluster {cluster} is at {version}: nothing is left to ask."));
-    }
-    offer::wait(connection, arriving, printer).await?;
-    printer.say(&format!(
-        "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={cluster} --to={version}"
-    ))
+    offer::wait(connection, arriving, printer).await
 }
 
 fn is_global(shadow: &ClusterVersionShadow) -> bool {

@@ -9,7 +9,8 @@ use crate::kubeconfig::Connection;
 use crate::platform;
 use crate::plugins;
 use crate::printer::Printer;
-use api::names::{GLOBAL, PRODUCT_IMAGE_REPOSITORY};
+use api::config::EDIT_SETTINGS;
+use api::names::{CVO_CONFIG, GLOBAL, NAMESPACE, PRODUCT_IMAGE_REPOSITORY};
 use api::objects::Cluster;
 use api::{Digest, Release};
 use artifacts::package::Package;
@@ -18,8 +19,8 @@ use cluster::execute::ContentError;
 use cluster::observe::{Depth, LiveFleet, Releases, Servers, Subject, observe, route};
 use cluster::server::{ApiServer as _, ListQuery};
 use kube::Resource as _;
-use planner::preflight::{Summary, of_package, summary};
-use planner::snapshot::{ModuleConfigFacts, Observed, PackageFacts};
+use planner::preflight::{Summary, config_of, has_package, of_package, summary};
+use planner::snapshot::{ModuleConfigFacts, Observed, PackageFacts, Snapshot};
 
 /// The release in hand, for a ProductManifest that is bound to the same digest.
 struct OfPackage<'a> {
@@ -48,7 +49,8 @@ pub(crate) struct Asked<'a> {
 /// Runs it; the exit status says what came of it.
 ///
 /// # Errors
-/// When the cluster cannot be asked at all.
+/// When the cluster cannot be asked at all, and, after all that was found is printed, when the
+/// settings of the checks are wrong.
 pub(crate) async fn run(
     package: &Package,
     connection: &Connection,
@@ -77,12 +79,35 @@ pub(crate) async fn run(
     let signature = Some(trusted.signature);
     snapshot.package = Some(PackageFacts { image, signature, release: release.clone() });
     publish(&mut snapshot.module_configs, announced);
+    if has_package(&snapshot) {
+        printer.say(&format!(
+            "Cluster {} is at {}, the release of this package: nothing is to be upgraded.",
+            snapshot.cluster, release.version
+        ))?;
+        return Ok(0);
+    }
     let result = of_package(&snapshot).expect("the package was put into the snapshot above");
     printer.say(report::text(&snapshot, &result).trim_end())?;
+    settings_hold(&snapshot)?;
     Ok(match summary(&result) {
         Summary::Passed => 0,
         Summary::Failed(_) => 1,
         Summary::Retrying(_) => 2,
+    })
+}
+
+/// Whoever wrote settings that are not obeyed asked for another answer than the one just printed.
+fn settings_hold(snapshot: &Snapshot) -> Result<(), Failure> {
+    let problems = match snapshot.cvo_config {
+        Observed::Value(_) => config_of(snapshot).problems,
+        Observed::KindAbsent | Observed::Unknown(_) | Observed::NotRead => return Ok(()),
+    };
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Refused {
+        message: format!("{NAMESPACE}/{CVO_CONFIG} is wrong: {}", api::text::names(&problems)),
+        hints: vec![format!("correct it: {EDIT_SETTINGS}")],
     })
 }
 

@@ -248,9 +248,8 @@ async fn modules(bench: &Bench) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_are_wrong_switch_nothing_off() -> Result<()> {
     let (bench, _operator) = offered().await?;
-    bench
-        .must("kubectl -n cpaas-system create configmap admin-gates --from-literal=ack-4.3-x=y")
-        .await?;
+    let gate = "kubectl -n cpaas-system create configmap admin-gates --from-literal=ack-4.3-x=y";
+    bench.must(gate).await?;
     let name = "AdminAckRequired";
     bench.check_becomes(name, "Failed", "AckMissing").await?;
     let said = |part: &'static str| {
@@ -271,7 +270,13 @@ async fn settings_that_are_wrong_switch_nothing_off() -> Result<()> {
         let said = bench.run(command).await?.containing("not valid YAML")?;
         said.containing(api::config::EDIT_SETTINGS)?;
     }
+    // It is an error also where every check passes.
+    bench.must("kubectl -n cpaas-system delete configmap admin-gates").await?;
+    bench.check_becomes(name, "Passed", "NoGates").await?;
+    let wrong = bench.run("bash upgrade.sh --preflight").await?.expect(1)?;
+    wrong.containing("PASSED")?.containing("error: cpaas-system/cvo-config is wrong: not valid")?;
     // An unknown name is reported; the known one beside it holds.
+    bench.must(gate).await?;
     bench.disable(&["NoSuchCheck", "AdminAckRequired"]).await?;
     bench.check_becomes(name, "Disabled", "DisabledInCvoConfig").await?;
     bench

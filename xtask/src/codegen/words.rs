@@ -2,7 +2,10 @@
 //! and the reasons of Stalled.
 
 use api::checks::{CheckName, CheckReason, CheckState, Policy};
-use api::conditions::{ConditionReason, ConditionType, ManifestReason};
+use api::conditions::{
+    ConditionReason, ConditionType, ManifestReason, ModuleReason, NotOfferedReason,
+};
+use api::objects::ModulePhase;
 use api::signature::Trust;
 use api::stalled::StalledReason;
 
@@ -81,11 +84,29 @@ The condition `Ready` of a ProductManifest has one of these.
 
 `signature.trust` of a ProductManifest, and `preflight.signature.trust` of a cluster, is one of these.
 
+{}
+## Why a published version is not offered
+
+`notOffered[].reason` of a ClusterVersionShadow is one of these; the message beside it says more.
+
+{}
+## Reasons of a ModuleInfo
+
+The condition `Ready` of a ModuleInfo has one of these, or one of [Stalled](stalled.md) where it cannot go on.
+
+{}
+## Phases of a ModuleInfo
+
+`status.phase` of a ModuleInfo is one of these.
+
 {}",
         meanings!("Condition", ConditionType),
         meanings!("Reason", ConditionReason),
         meanings!("Reason", ManifestReason),
         meanings!("Trust", Trust),
+        meanings!("Reason", NotOfferedReason),
+        meanings!("Reason", ModuleReason),
+        meanings!("Phase", ModulePhase),
     );
     page("Conditions", &text)
 }

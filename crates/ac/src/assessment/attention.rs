@@ -17,6 +17,8 @@ pub enum Kind {
     Refused,
     /// A check failed.
     Failed,
+    /// What an administrator set is not obeyed.
+    Ignored,
     /// Something waits, and may end by itself.
     Waiting,
 }
@@ -29,6 +31,7 @@ impl Kind {
             Self::Stalled => "STALLED",
             Self::Refused => "REFUSED",
             Self::Failed => "FAILED",
+            Self::Ignored => "IGNORED",
             Self::Waiting => "WAITS",
         }
     }
@@ -231,7 +234,7 @@ impl Assessment {
         let preflight = self.condition(ConditionType::PreflightReady)?;
         let (message, remedy) = api::config::noted_settings(&preflight.message)?;
         Some(Attention {
-            kind: Kind::Waiting,
+            kind: Kind::Ignored,
             subject: api::names::CVO_CONFIG.to_owned(),
             reason: String::new(),
             message: message.to_owned(),

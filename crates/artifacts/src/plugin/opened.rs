@@ -1,6 +1,10 @@
-//! A plugin package at hand: a packed one is unpacked into a folder that goes away with it.
+//! A plugin package at hand: a packed one is unpacked into a folder that goes away with it. What a
+//! process left behind that was killed goes away with the next package.
 
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use api::Digest;
 use api::text::line;
@@ -9,13 +13,18 @@ use tempfile::TempDir;
 use super::{PluginError, PluginPackage};
 use crate::progress::bytes;
 
+/// What the folders of unpacked packages are called.
+const PREFIX: &str = "acp-plugin-";
+/// A folder is locked for as long as it is used, but for a moment after it was made.
+const YOUNG: Duration = Duration::from_secs(10);
+
 /// A package that was read and checked.
 #[derive(Debug)]
 pub struct Opened {
     /// The package.
     pub package: PluginPackage,
-    /// Where it was unpacked.
-    _folder: Option<TempDir>,
+    /// Where it was unpacked, and what locks that.
+    _folder: Option<(TempDir, File)>,
 }
 
 impl Opened {
@@ -36,10 +45,14 @@ impl Opened {
             package.verify(unseen)?;
             return Ok(Self { package, _folder: None });
         }
-        let folder = tempfile::Builder::new().prefix("plugin-").tempdir_in(temporary);
+        sweep(temporary, SystemTime::now());
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(temporary);
         let folder = folder.map_err(PluginError::writing(temporary))?;
+        let writing = PluginError::writing(folder.path());
+        let lock = File::open(folder.path()).and_then(|own| own.lock().map(|()| own));
+        let lock = lock.map_err(writing)?;
         let package = PluginPackage::unpack_known(path, digest, folder.path(), unseen)?;
-        Ok(Self { package, _folder: Some(folder) })
+        Ok(Self { package, _folder: Some((folder, lock)) })
     }
 
     /// `podinfo 1.0.0 (Agnostic)`.
@@ -59,5 +72,54 @@ impl Opened {
     pub fn words(&self) -> String {
         let artifacts = self.package.layout().images().count();
         format!("{}: {artifacts} artifacts, {}", self.title(), bytes(self.package.size()))
+    }
+}
+
+/// Removes folders of processes that were killed. What cannot be looked at or removed stays where
+/// it is: it takes space and does no other harm.
+fn sweep(temporary: &Path, now: SystemTime) {
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let is_named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // Of the entry itself, not of what a link leads to.
+        let Some(metadata) = entry.metadata().ok().filter(|_| is_named) else { continue };
+        let age = metadata.modified().ok().and_then(|at| now.duration_since(at).ok());
+        let is_ours = metadata.is_dir() && metadata.uid() == user;
+        if !is_ours || age.is_none_or(|age| age < YOUNG) {
+            continue;
+        }
+        let unused = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
+        if unused && let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::debug!(folder = %entry.path().display(), %error, "it cannot be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_uses_is_removed() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = work.path().join(name);
+            fs::create_dir_all(path.join("blobs")).unwrap();
+            path
+        };
+        let (left, used, other) = (folder("acp-plugin-1"), folder("acp-plugin-2"), folder("mine"));
+        let target = folder("elsewhere");
+        let link = work.path().join("acp-plugin-3");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let lock = File::open(&used).unwrap();
+        lock.lock().unwrap();
+        sweep(work.path(), SystemTime::now());
+        assert!(left.is_dir(), "it may be one that is not locked yet");
+        sweep(work.path(), SystemTime::now() + YOUNG);
+        assert!(!left.exists(), "nobody uses it");
+        assert!(used.is_dir() && other.is_dir() && target.is_dir() && link.is_symlink());
+        drop(lock);
+        sweep(work.path(), SystemTime::now() + YOUNG);
+        assert!(!used.exists());
     }
 }

@@ -135,7 +135,8 @@ fn a_foreign_field_stalls_with_its_owner() {
         });
         let (reason, message) = stalled(&world);
         assert_eq!(reason, "FieldConflict", "{message}");
-        for part in [".data.Corefile", "\"kubectl\"", "ConfigMap kube-system/coredns"] {
+        let wanted = "\"kubectl\", the release sets it to \"";
+        for part in [".data.Corefile", wanted, "ConfigMap kube-system/coredns"] {
             assert!(message.contains(part), "{message}");
         }
         // Nothing of the component is written; its sibling ends its work.

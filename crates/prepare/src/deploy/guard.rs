@@ -120,16 +120,6 @@ where
     all.into_iter().map(parse).collect()
 }
 
-/// Whether a cluster has a version already and is not on its way to another.
-pub(super) fn stays_at(shadows: &[ClusterVersionShadow], cluster: &str, version: &Version) -> bool {
-    let of_cluster = shadows.iter().find(|s| s.metadata.name.as_deref() == Some(cluster));
-    let Some(status) = of_cluster.and_then(|shadow| shadow.status.as_ref()) else { return false };
-    let is = |found: &Option<VersionImage>| {
-        found.as_ref().is_some_and(|found| found.version == version.to_string())
-    };
-    is(&status.current) && (status.desired.is_none() || is(&status.desired))
-}
-
 /// The operator's Deployment.
 pub(super) fn deployment() -> ObjectRef {
     ObjectRef {

@@ -1,5 +1,6 @@
 //! Waits for a moment until the operator has said whether it offers the release to the global
-//! cluster: whoever looks at its preflight next must not see that of the release before.
+//! cluster: whoever looks at its preflight next must not see that of the release before. Then says
+//! what comes next.
 
 use super::Arriving;
 use crate::failure::Failure;
@@ -18,8 +19,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the operator says of a release.
 enum Said {
-    /// It is offered, or on its way, or there.
+    /// It is offered.
     Offered,
+    /// It is asked for already.
+    UnderWay,
+    /// The cluster has it.
+    There,
     /// Not offered, and why.
     Not(String),
     /// Nothing that lasts.
@@ -43,24 +48,41 @@ pub(super) async fn wait(
         let what = format!("read ClusterVersionShadow {GLOBAL}");
         let Some(found) = found.map_err(connection.failed(what))? else { return Ok(()) };
         match said(&found.status.unwrap_or_default(), &version) {
-            Said::Offered => return printer.say(&format!("Offered:  {version} to {GLOBAL}")),
-            Said::Not(why) => {
-                return printer.say(&format!("Not offered to {GLOBAL}: {why}"));
+            Said::Offered => printer.say(&format!("Offered:  {version} to {GLOBAL}"))?,
+            Said::UnderWay => {
+                printer.say(&format!("Under way: {GLOBAL} moves to {version} already"))?;
+                let follow = format!("Next: ac adm upgrade status --cluster={GLOBAL} --watch");
+                return printer.say(&follow);
             }
-            Said::Nothing if Instant::now() >= end => {
-                return printer.say(&format!(
-                    "Not offered to {GLOBAL} yet; see: ac adm upgrade --cluster={GLOBAL}"
-                ));
+            Said::There => {
+                let there = format!("Cluster {GLOBAL} is at {version}: nothing is left to ask.");
+                return printer.say(&there);
             }
-            Said::Nothing => tokio::time::sleep(PAUSE).await,
+            Said::Not(why) => printer.say(&format!("Not offered to {GLOBAL}: {why}"))?,
+            Said::Nothing if Instant::now() >= end => printer.say(&format!(
+                "Not offered to {GLOBAL} yet; see: ac adm upgrade --cluster={GLOBAL}"
+            ))?,
+            Said::Nothing => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         }
+        return printer.say(&format!(
+            "Next: bash upgrade.sh --preflight, then ac adm upgrade --cluster={GLOBAL} --to={version}"
+        ));
     }
 }
 
 fn said(status: &ClusterVersionShadowStatus, version: &str) -> Said {
     let is = |held: &Option<api::VersionImage>| held.as_ref().is_some_and(|v| v.version == version);
     let offered = status.available_updates.iter().any(|offer| offer.version == version);
-    if offered || is(&status.desired) || is(&status.current) {
+    if is(&status.current) {
+        return Said::There;
+    }
+    if is(&status.desired) {
+        return Said::UnderWay;
+    }
+    if offered {
         return Said::Offered;
     }
     match status.not_offered.iter().find(|other| other.version == version) {
@@ -77,4 +99,32 @@ fn lasts(reason: &str) -> bool {
         NotOfferedReason::parse(reason),
         Some(NotOfferedReason::NotInUpgradePath | NotOfferedReason::GlobalNotReached)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_comes_next_depends_on_how_far_the_cluster_is() {
+        let of = |status: serde_json::Value| {
+            said(&serde_json::from_value(status).expect("a status"), "4.3.0")
+        };
+        let is = |version: &str| json!({ "version": version, "image": "r/p@sha256:1" });
+        let offered = json!({ "availableUpdates": [is("4.3.0")], "current": is("4.2.1") });
+        assert!(matches!(of(offered), Said::Offered));
+        let asked = json!({
+            "availableUpdates": [is("4.3.0")], "current": is("4.2.1"), "desired": is("4.3.0"),
+        });
+        assert!(matches!(of(asked), Said::UnderWay));
+        assert!(matches!(of(json!({ "current": is("4.3.0") })), Said::There));
+        let newer = json!({ "current": is("4.3.0"), "desired": is("4.4.0") });
+        assert!(matches!(of(newer), Said::There), "nothing is left to ask of this version");
+        let none = json!({ "notOffered": [{
+            "version": "4.3.0", "reason": "NotInUpgradePath", "message": "from 4.2.0 on",
+        }]});
+        assert!(matches!(of(none), Said::Not(why) if why.contains("from 4.2.0 on")));
+        assert!(matches!(of(json!({})), Said::Nothing));
+    }
 }

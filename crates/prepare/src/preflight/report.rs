@@ -1,7 +1,6 @@
 //! How a preflight is printed: Summary, Checks, what clears the failed ones, what is switched off.
 //! Must not judge.
 
-use api::config::EDIT_SETTINGS;
 use api::names::{CVO_CONFIG, NAMESPACE};
 use api::objects::{Check, Preflight};
 use api::{CheckName, CheckState};
@@ -23,11 +22,9 @@ pub(super) fn text(snapshot: &Snapshot, result: &Preflight) -> String {
     let disabled: Vec<&str> = config.disabled.iter().map(|name| name.as_str()).collect();
     let disabled = if disabled.is_empty() { "none".to_owned() } else { disabled.join(", ") };
     line(&mut out, &format!("Disabled by {NAMESPACE}/{CVO_CONFIG}: {disabled}"));
-    for problem in &config.problems {
-        line(&mut out, &format!("Problem in {NAMESPACE}/{CVO_CONFIG}: {problem}"));
-    }
-    if !config.problems.is_empty() && snapshot.cvo_config.value().is_some() {
-        line(&mut out, &format!("  fix: {EDIT_SETTINGS}"));
+    if let Observed::Unknown(error) = &snapshot.cvo_config {
+        let error = api::text::line(error, 256);
+        line(&mut out, &format!("{NAMESPACE}/{CVO_CONFIG} could not be read: {error}"));
     }
     out
 }

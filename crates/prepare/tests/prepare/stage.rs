@@ -182,6 +182,16 @@ impl Stage {
         }
     }
 
+    /// Writes the settings of preflight.
+    pub(crate) async fn set_settings(&self, preflight: &str) {
+        let settings = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "cvo-config", "namespace": "cpaas-system" },
+            "data": { "preflight": preflight },
+        });
+        self.apply(&[settings]).await;
+    }
+
     /// What a platform has before this product: its CRDs, its description, its accounts.
     pub(crate) async fn platform(&self, registry: &TestRegistry, version: &str) {
         let crds: Vec<Value> =

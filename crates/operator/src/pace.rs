@@ -1,0 +1,75 @@
+//! How soon the next round comes: when it is due, later and later while rounds fail, and never at
+//! once.
+
+use std::time::{Duration, Instant};
+
+/// After a round that failed, how long until the next; twice as long after each that follows.
+const AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// The longest time until the next round while rounds fail.
+const WHILE_FAILING: Duration = Duration::from_secs(4);
+/// The same while rounds are made in which only some requests fail, for as long as that may pass.
+const WHILE_ANSWERED: Duration = Duration::from_millis(500);
+/// How long failures may pass: what fails for longer is asked for less often.
+const PASSING: Duration = Duration::from_secs(60);
+/// The shortest time between two rounds.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// The next is due after this time; None: nothing is under way.
+    Whole(Option<Duration>),
+    /// The same, but requests failed that what is under way needs.
+    InPart(Option<Duration>),
+    /// It could not be made.
+    Failed,
+}
+
+/// The pace of the rounds about one thing.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// The longest time without a round: what no watch tells is seen then.
+    longest_pause: Duration,
+    /// How long the next failure is waited out.
+    after_failure: Duration,
+    /// Since when no round was whole.
+    failing_since: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) const fn new(longest_pause: Duration) -> Self {
+        Self { longest_pause, after_failure: AFTER_FAILURE, failing_since: None }
+    }
+
+    /// How long the next round is waited for, after one that began at that time and has just ended.
+    pub(crate) fn after(&mut self, started: Instant, made: Made) -> Duration {
+        // It is due by the time at which the round began; a slow one is not followed at once.
+        let left = |wait: Option<Duration>| {
+            let wait = wait.unwrap_or(self.longest_pause);
+            let left = wait.saturating_sub(started.elapsed()).max(wait / 2);
+            left.clamp(SHORTEST_PAUSE, self.longest_pause)
+        };
+        match made {
+            Made::Whole(wait) => {
+                let left = left(wait);
+                self.after_failure = AFTER_FAILURE;
+                self.failing_since = None;
+                left
+            }
+            Made::InPart(wait) => {
+                let left = left(wait);
+                let since = *self.failing_since.get_or_insert(started);
+                let passes = since.elapsed() < PASSING;
+                left.min(self.fail(if passes { WHILE_ANSWERED } else { WHILE_FAILING }))
+            }
+            Made::Failed => self.fail(WHILE_FAILING),
+        }
+    }
+
+    /// How long this failure is waited out.
+    fn fail(&mut self, longest: Duration) -> Duration {
+        let wait = self.after_failure.min(longest);
+        self.after_failure = (wait * 2).min(longest);
+        wait
+    }
+}

@@ -1,0 +1,118 @@
+//! Makes one round after the other about the plugins of a cluster, and on the global one about the
+//! catalogue. They are made beside the rounds about its release, and neither waits for the other.
+
+use crate::bells::About;
+use crate::fleet::{drives_the_fleet, registered};
+use crate::pace::{Made, Pace};
+use crate::plugins::{PluginCharts, Shelf};
+use crate::reach::Reach;
+use crate::releases::{ReleaseStore, registry_address};
+use crate::round::{Rounds, Shared, positive};
+use cluster::modules_round::{ModulesRound, keep_catalogue, lost};
+use cluster::observe::catalogue;
+use cluster::render::Helm;
+use cluster::{CallError, Live};
+use jiff::Timestamp;
+use planner::plan::RUNNING_INTERVAL_S;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rounds that are made at once, one after the other: what begins says so, is held and is applied.
+const AT_ONCE: usize = 3;
+/// What is due as soon as this is under way.
+const AT_WORK: Duration = Duration::from_secs(RUNNING_INTERVAL_S.unsigned_abs());
+
+/// Makes rounds about the plugins of one cluster.
+pub struct PluginRounds {
+    shared: Arc<Shared>,
+    reach: Arc<Reach>,
+    /// Looks at the catalogue: in the rounds about the global cluster.
+    shelf: Shelf,
+    pace: Pace,
+    is_at_work: bool,
+}
+
+impl PluginRounds {
+    /// Rounds about the plugins of a cluster.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, reach: Arc<Reach>) -> Self {
+        let pace = shared.pace();
+        Self { shared, reach, shelf: Shelf::default(), pace, is_at_work: false }
+    }
+
+    /// Gives the time until the next round is due; None: nothing is under way.
+    async fn round(&mut self, now: Timestamp) -> Result<Option<Duration>, CallError> {
+        let server = self.reach.server().await;
+        let shared = Arc::clone(&self.shared);
+        let store = &shared.store;
+        let round = ModulesRound {
+            home: shared.home(),
+            server: &server,
+            renderer: &shared.helm,
+            charts: &PluginCharts { store },
+            cluster: self.reach.cluster(),
+            now,
+        };
+        let own = round.run().await;
+        // What holds up one of the three holds up none of the others.
+        let again = match self.reach.is_global() {
+            true => about_catalogue(&round, store, &mut self.shelf).await,
+            false => Ok(None),
+        };
+        let due = own?.map(|at| positive(at.duration_since(now)));
+        self.is_at_work = due.is_some_and(|due| due <= AT_WORK);
+        Ok([due, again?].into_iter().flatten().min())
+    }
+}
+
+impl Rounds for PluginRounds {
+    const ABOUT: About = About::Plugins;
+
+    async fn run(&mut self, mut now: Timestamp) -> Duration {
+        let started = Instant::now();
+        let mut result = self.round(now).await;
+        for _ in 1..AT_ONCE {
+            if !matches!(result, Ok(Some(Duration::ZERO))) {
+                break;
+            }
+            now = Timestamp::now();
+            result = self.round(now).await;
+        }
+        let made = result.map_or_else(
+            |error| {
+                if error != CallError::NotLeader {
+                    tracing::warn!(%error, "the round about the plugins could not be made");
+                }
+                Made::Failed
+            },
+            Made::Whole,
+        );
+        self.pace.after(started, made)
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.is_at_work
+    }
+}
+
+/// What is published, and what is asked for on clusters that are not registered.
+async fn about_catalogue(
+    round: &ModulesRound<'_, Live, Helm, PluginCharts<'_>>,
+    store: &ReleaseStore,
+    shelf: &mut Shelf,
+) -> Result<Option<Duration>, CallError> {
+    let catalogue = catalogue(round.home).await?;
+    let again = match catalogue.configs.is_empty() {
+        true => Ok(None),
+        false => {
+            let registry = registry_address(round.home).await;
+            shelf.stock(round.home, store, registry, &catalogue).await
+        }
+    };
+    let kept = keep_catalogue(round.home, &catalogue).await;
+    if drives_the_fleet() && !catalogue.installed.is_empty() {
+        let registered = registered(round.home).await?;
+        lost(round, &catalogue, &registered).await?;
+    }
+    kept.and(again)
+}
