@@ -39,7 +39,13 @@ impl Request {
         let changes = ["create", "update", "patch", "delete", "deletecollection"];
         changes.contains(&self.verb.as_str())
             && !self.resource.contains("accessreviews")
-            && !self.uri.contains("dryRun=All")
+            && !self.is_try()
+    }
+
+    /// Whether it only asked what would come of a change.
+    #[must_use]
+    pub fn is_try(&self) -> bool {
+        self.uri.contains("dryRun=All")
     }
 }
 

@@ -39,16 +39,22 @@ const fn step(
 
 /// The step of [`STEPS`], counted from 1, with which the plugins begin, and then the workload
 /// cluster.
-pub const PLUGINS_BEGIN: usize = 12;
+pub const PLUGINS_BEGIN: usize = 13;
 
 /// The job of an administrator who moves global from 4.2.1 to 4.3.0, and then the other cluster
 /// with its plugins.
-pub const STEPS: [Step; 19] = [
+pub const STEPS: [Step; 20] = [
     step(
         "The platform is at 4.2.1; a user has customised the cluster's DNS",
         "cat \"$JOB/resource-patch.yaml\" && kubectl apply -f \"$JOB/resource-patch.yaml\" && kubectl wait --for=jsonpath='{.status.phase}'=Active resourcepatches/rp-coredns --timeout=60s && kubectl get cvsh -n cpaas-system",
         0,
         &["rp-coredns", "4.2.1"],
+    ),
+    step(
+        "Before anything of the package of 4.3.0 runs, the installed release verifies it",
+        "cd .. && \"$INSTALLED/bin/ac\" version && \"$INSTALLED/bin/ac\" adm release verify acp-core-4.3.0",
+        0,
+        &["4.2.1", "Trusted  the keys of the installed release", "The package holds."],
     ),
     step(
         "The artifacts of 4.3.0 go into the registry; nothing changes in the cluster",
@@ -170,9 +176,10 @@ pub fn look_around(site: &Site) -> Result<Vec<(String, &'static str)>> {
 }
 
 /// What the names in commands stand for.
-fn places(site: &Site) -> Result<[(&'static str, PathBuf); 3]> {
+fn places(site: &Site) -> Result<[(&'static str, PathBuf); 4]> {
     Ok([
         ("JOB", root().join("e2e/job")),
+        ("INSTALLED", site.packages.old.clone()),
         ("PLUGINS", site.packages.plugins.clone()),
         ("WORKLOAD_A", site.sandbox.kubeconfig("workload-a")?),
     ])

@@ -9,6 +9,10 @@ use reqwest::{Body, Client, Method, RequestBuilder};
 use sandbox::TestRegistry;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+
+/// Bytes that are read at a time: as large as what we read.
+const CHUNK: usize = 256 * 1024;
 
 /// Sends every blob of a layout in one PUT each, then the manifests; nothing is asked or hashed.
 ///
@@ -66,7 +70,14 @@ impl Bare<'_> {
         let base = reqwest::Url::parse(&self.url(""))?;
         let mut place = base.join(place)?;
         place.query_pairs_mut().append_pair("digest", digest);
-        let body = Body::from(tokio::fs::File::open(file).await?);
+        let file = tokio::fs::File::open(file).await?;
+        let chunks = futures::stream::try_unfold(file, async |mut file| {
+            let mut chunk = vec![0; CHUNK];
+            let read = file.read(&mut chunk).await?;
+            chunk.truncate(read);
+            Ok::<_, std::io::Error>((read > 0).then_some((chunk, file)))
+        });
+        let body = Body::wrap_stream(chunks);
         let send = self.request(Method::PUT, place.as_str());
         let send = send.header("content-type", "application/octet-stream");
         accepted(send.header("content-length", size).body(body)).await?;

@@ -24,8 +24,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a read is repeated that the server has no time for: a kind that was just defined is
 /// not served from the first moment.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
-/// How long the kinds that a server serves are taken as they were seen. Less than the time between
-/// two rounds: a chart is never rendered without the kinds that an earlier component brought.
+/// How long the kinds that a server serves are taken as they were seen, unless a component that
+/// brings kinds was just found healthy: a chart is never rendered without those of an earlier one.
 const KINDS_FRESH: Duration = Duration::from_millis(900);
 /// Objects in one page of a list.
 const PAGE: usize = 500;
@@ -372,6 +372,10 @@ impl ApiServer for Live {
             return Ok(discovered.api_versions());
         }
         Ok(self.discover().await?.api_versions())
+    }
+
+    async fn forget_kinds(&self) {
+        *self.discovered.write().await = None;
     }
 
     async fn allowed(&self, right: &Right) -> Result<bool, CallError> {

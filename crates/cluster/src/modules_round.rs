@@ -37,19 +37,28 @@ pub struct ModulesRound<'a, A, R, C> {
     pub now: Timestamp,
 }
 
+/// What came of a round about plugins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModulesEnded {
+    /// When the next is due if nothing changes before.
+    pub due: Option<Timestamp>,
+    /// Whether a part of a plugin was brought to what it is to be, its customisations included.
+    pub applied: bool,
+}
+
 impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
-    /// Makes the round; gives the time at which the next is due if nothing changes before.
+    /// Makes the round.
     ///
     /// # Errors
     /// When ModuleInfos cannot be read or their statuses not be written.
-    pub async fn run(&self) -> Result<Option<Timestamp>, CallError> {
+    pub async fn run(&self) -> Result<ModulesEnded, CallError> {
         let deadline = Instant::now() + ROUND_LIMIT;
         let found = observe::world(self.home, self.server, self.cluster, self.now).await?;
-        let Some(world) = found else { return Ok(None) };
+        let Some(world) = found else { return Ok(ModulesEnded::default()) };
         self.about(&world, deadline).await
     }
 
-    async fn about(&self, world: &World, until: Instant) -> Result<Option<Timestamp>, CallError> {
+    async fn about(&self, world: &World, until: Instant) -> Result<ModulesEnded, CallError> {
         let plans = modules::plan(world);
         let steps: Vec<Step> =
             plans.iter().flat_map(|plan| plan.steps.iter().chain(&plan.looks)).cloned().collect();
@@ -89,7 +98,15 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
                 Err(error) => failed = Some(error),
             }
         }
-        failed.map_or_else(|| Ok(again.or(modules::due(world, &plans))), Err)
+        let is_applied = |step: &Step| {
+            matches!(step, Step::Apply(_))
+                && outcomes
+                    .iter()
+                    .any(|o| o.subject == step.subject() && o.result == StepResult::Done)
+        };
+        let applied = steps.iter().any(is_applied);
+        let due = again.or(modules::due(world, &plans));
+        failed.map_or(Ok(ModulesEnded { due, applied }), Err)
     }
 }
 

@@ -132,6 +132,11 @@ pub trait ApiServer: Sync {
     /// Every kind that is served, as charts ask for them (`apps/v1`, `apps/v1/Deployment`).
     fn api_versions(&self) -> impl Future<Output = Result<Vec<String>, CallError>> + Send;
 
+    /// Kinds may have come or gone: the next look is a fresh one.
+    fn forget_kinds(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Whether we have a right.
     fn allowed(&self, right: &Right) -> impl Future<Output = Result<bool, CallError>> + Send;
 }

@@ -13,14 +13,11 @@ use cluster::observe::catalogue;
 use cluster::render::Helm;
 use cluster::{CallError, Live};
 use jiff::Timestamp;
-use planner::plan::RUNNING_INTERVAL_S;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Rounds that are made at once, one after the other: what begins says so, is held and is applied.
 const AT_ONCE: usize = 3;
-/// What is due as soon as this is under way.
-const AT_WORK: Duration = Duration::from_secs(RUNNING_INTERVAL_S.unsigned_abs());
 
 /// Makes rounds about the plugins of one cluster.
 pub struct PluginRounds {
@@ -29,7 +26,6 @@ pub struct PluginRounds {
     /// Looks at the catalogue: in the rounds about the global cluster.
     shelf: Shelf,
     pace: Pace,
-    is_at_work: bool,
 }
 
 impl PluginRounds {
@@ -37,7 +33,7 @@ impl PluginRounds {
     #[must_use]
     pub fn new(shared: Arc<Shared>, reach: Arc<Reach>) -> Self {
         let pace = shared.pace();
-        Self { shared, reach, shelf: Shelf::default(), pace, is_at_work: false }
+        Self { shared, reach, shelf: Shelf::default(), pace }
     }
 
     /// Gives the time until the next round is due; None: nothing is under way.
@@ -59,8 +55,12 @@ impl PluginRounds {
             true => about_catalogue(&round, store, &mut self.shelf).await,
             false => Ok(None),
         };
-        let due = own?.map(|at| positive(at.duration_since(now)));
-        self.is_at_work = due.is_some_and(|due| due <= AT_WORK);
+        let own = own?;
+        if own.applied {
+            // Customisations that are in force, or let go, are told by the other rounds.
+            self.reach.bell().ring_for(About::Release);
+        }
+        let due = own.due.map(|at| positive(at.duration_since(now)));
         Ok([due, again?].into_iter().flatten().min())
     }
 }
@@ -90,8 +90,10 @@ impl Rounds for PluginRounds {
         self.pace.after(started, made)
     }
 
+    /// A plugin that waits is looked at again by the clock, once a second: one that cannot go on
+    /// must not cause round after round.
     fn is_at_work(&self) -> bool {
-        self.is_at_work
+        false
     }
 }
 

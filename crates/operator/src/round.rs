@@ -124,12 +124,13 @@ impl ReleaseRounds {
         } else {
             None
         };
-        let ended = round.run(&mut self.announcer).await?;
-        shared.metrics.status(cluster, &ended.next);
-        if ended.written.is_some() {
-            // How far the cluster is decides about its plugins.
+        let ended = round.run(&mut self.announcer).await;
+        if !matches!(&ended, Ok(ended) if ended.written.is_none()) {
+            // How far the cluster is decides about its plugins; a write that failed may have come.
             self.reach.bell().ring_for(About::Plugins);
         }
+        let ended = ended?;
+        shared.metrics.status(cluster, &ended.next);
         if self.reach.is_global() && ended.next.current != ended.previous.current {
             // What global has reached may be offered to the others.
             shared.bells.ring_all();

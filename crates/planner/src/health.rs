@@ -172,3 +172,105 @@ fn container_blockers(pod: &Value) -> Vec<(StalledReason, String)> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(kind: &str, spec: Value, status: Value) -> Health {
+        health(&json!({
+            "kind": kind, "metadata": { "generation": 2 }, "spec": spec, "status": status,
+        }))
+    }
+
+    fn waits_for(health: &Health, part: &str) -> bool {
+        matches!(health, Health::Progressing(why) if why.contains(part))
+    }
+
+    #[test]
+    fn a_kind_is_healthy_by_its_own_rule() {
+        let seen = |mut status: Value| {
+            status["observedGeneration"] = json!(2);
+            status
+        };
+        let replicas = json!({ "replicas": 2 });
+        let on_delete = json!({ "replicas": 2, "updateStrategy": { "type": "OnDelete" } });
+        let is = |kind: &str, status: &str| json!({ "conditions": [{ "type": kind, "status": status, "message": "why" }] });
+        let deployed = json!({ "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
+        let stateful = json!({ "updatedReplicas": 2, "readyReplicas": 2 });
+        let on_nodes = json!({
+            "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3,
+        });
+        for (kind, spec, status) in [
+            ("Deployment", &replicas, seen(deployed.clone())),
+            ("StatefulSet", &replicas, seen(stateful)),
+            ("StatefulSet", &on_delete, seen(json!({ "readyReplicas": 2 }))),
+            ("DaemonSet", &replicas, seen(on_nodes)),
+            ("Job", &replicas, is("Complete", "True")),
+            ("CustomResourceDefinition", &replicas, is("Established", "True")),
+            ("APIService", &replicas, is("Available", "True")),
+            ("ConfigMap", &Value::Null, Value::Null),
+        ] {
+            assert_eq!(of(kind, spec.clone(), status.clone()), Health::Healthy, "{kind}: {status}");
+        }
+        for (kind, spec, status, part) in [
+            ("Deployment", &replicas, deployed.clone(), "not seen"),
+            ("Deployment", &replicas, seen(json!({ "updatedReplicas": 1 })), "1 of 2 replicas up"),
+            (
+                "Deployment",
+                &replicas,
+                seen(json!({ "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2 })),
+                "1 old replicas",
+            ),
+            (
+                "Deployment",
+                &replicas,
+                seen(json!({ "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1 })),
+                "1 of 2 replicas available",
+            ),
+            ("StatefulSet", &replicas, seen(json!({ "readyReplicas": 2 })), "0 of 2 replicas up"),
+            (
+                "StatefulSet",
+                &replicas,
+                seen(json!({ "updatedReplicas": 2, "readyReplicas": 1 })),
+                "1 of 2 replicas ready",
+            ),
+            ("StatefulSet", &replicas, Value::Null, "not seen"),
+            (
+                "DaemonSet",
+                &replicas,
+                seen(json!({ "desiredNumberScheduled": 3, "updatedNumberScheduled": 3 })),
+                "0 of 3 nodes available",
+            ),
+            (
+                "DaemonSet",
+                &replicas,
+                seen(json!({ "desiredNumberScheduled": 3 })),
+                "0 of 3 nodes updated",
+            ),
+            ("Job", &replicas, Value::Null, "has not ended"),
+            ("CustomResourceDefinition", &replicas, Value::Null, "is not Established yet"),
+            ("APIService", &replicas, is("Available", "False"), "is not Available: why"),
+        ] {
+            let found = of(kind, spec.clone(), status.clone());
+            assert!(waits_for(&found, part), "{kind}: {status}: {found:?}");
+        }
+        let failed = of("Job", Value::Null, is("Failed", "True"));
+        assert!(matches!(failed, Health::Failed(why) if why.contains("why")));
+    }
+
+    #[test]
+    fn what_its_controller_has_not_seen_is_never_healthy() {
+        for kind in ["Deployment", "StatefulSet", "DaemonSet", "ConfigMap"] {
+            let old = json!({
+                "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+                "availableReplicas": 1, "readyReplicas": 1,
+            });
+            let found = of(kind, json!({ "replicas": 1 }), old);
+            assert!(waits_for(&found, "its change was not seen"), "{kind}: {found:?}");
+        }
+        let going = json!({ "kind": "ConfigMap", "metadata": { "deletionTimestamp": "now" } });
+        assert!(waits_for(&health(&going), "is being deleted"));
+    }
+}

@@ -84,6 +84,7 @@ pub(crate) async fn run(
             "Cluster {} is at {}, the release of this package: nothing is to be upgraded.",
             snapshot.cluster, release.version
         ))?;
+        settings_hold(&snapshot)?;
         return Ok(0);
     }
     let result = of_package(&snapshot).expect("the package was put into the snapshot above");

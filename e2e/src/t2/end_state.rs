@@ -202,3 +202,63 @@ fn differences(at: &str, one: &Value, two: &Value, told: &mut Vec<String>) {
         _ => told.push(format!("{at}: {one} | {two}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn state(objects: &[Value]) -> EndState {
+        let here = Here { registry: "r:1".to_owned(), server: "s:2".to_owned(), port: 2 };
+        let of = |object: &Value| {
+            (super::super::text(object, "/metadata/name").to_owned(), comparable(object, &here))
+        };
+        EndState(objects.iter().map(of).collect())
+    }
+
+    fn object(name: &str, replicas: u32, version: &str) -> Value {
+        json!({
+            "kind": "Deployment",
+            "metadata": {
+                "name": name, "resourceVersion": version, "uid": version,
+                "managedFields": [
+                    { "manager": api::names::CVO, "fieldsV1": { "f:spec": {} } },
+                    { "manager": "somebody", "fieldsV1": { "f:status": { version: {} } } },
+                ],
+            },
+            "spec": { "replicas": replicas, "image": "r:1/app", "items": [1, 2] },
+        })
+    }
+
+    #[test]
+    fn a_field_more_or_less_is_a_difference_and_a_version_is_none() {
+        let one = state(&[object("a", 2, "7"), object("b", 1, "8")]);
+        one.equals(&state(&[object("a", 2, "9"), object("b", 1, "10")])).unwrap();
+        let told = |other: &[Value]| one.equals(&state(other)).unwrap_err().to_string();
+        let changed = told(&[object("a", 3, "7"), object("b", 1, "8")]);
+        assert!(changed.contains("a/spec/replicas: 2 | 3"), "{changed}");
+        assert!(told(&[object("a", 2, "7")]).contains("b: only in the first"));
+        let more = [object("a", 2, "7"), object("b", 1, "8"), object("c", 1, "8")];
+        assert!(told(&more).contains("c: only in the second"));
+        for (pointer, value) in [
+            ("/spec/items", json!([1])),
+            ("/spec/items/1", json!(3)),
+            ("/spec/image", json!("elsewhere/app")),
+            ("/spec/replicas", Value::Null),
+            ("/metadata/managedFields/0/fieldsV1", json!({ "f:data": {} })),
+        ] {
+            let mut other = [object("a", 2, "7"), object("b", 1, "8")];
+            *other[0].pointer_mut(pointer).unwrap() = value;
+            assert!(one.equals(&state(&other)).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_is_random_is_no_difference_where_it_is_known_to_be() {
+        let secret = |data: &str| json!({ "kind": "Secret", "metadata": { "name": "s" }, "data": { "key": data } });
+        state(&[secret("1")]).equals(&state(&[secret("2")])).unwrap();
+        let mut other = secret("1");
+        other["metadata"]["labels"] = json!({ "mine": "1" });
+        assert!(state(&[secret("1")]).equals(&state(&[other])).is_err());
+    }
+}

@@ -3,9 +3,10 @@
 
 use crate::fault_writes::asked;
 use anyhow::{Context as _, Result, ensure};
-use e2e::faultd::{Fault, Rule, Stopped};
+use e2e::faultd::{Entry, Fault, Faultd, Rule, Stopped};
 use e2e::t2::{Bench, Lease, Operator, Start, text};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Where leaders are stopped: each write of another kind, in the order of an upgrade.
@@ -63,26 +64,58 @@ async fn late_writes_of_stopped_leaders_change_nothing() -> Result<()> {
     faultd.clear();
     let last = bench.operator(&Start { identity: "operator-z".to_owned(), ..start }).await?;
     faultd.explain(bench.completed("4.3.0").await)?;
-    tokio::time::sleep(if e2e::soak() { PAUSE_OF_SOAK } else { PAUSE }).await;
+    let pause = if e2e::soak() { PAUSE_OF_SOAK } else { PAUSE };
+    tokio::time::sleep(pause).await;
     crate::fault_writes::at_rest(&faultd).await;
     let (before, changes) = (bench.end_state().await?, faultd.changes());
+    let versions = versions(&bench, &faultd).await?;
+    ensure!(versions.len() == STOPS.len(), "{} writes were held", versions.len());
     // Late in every way: the requests were sent while the sender led.
     faultd.release();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let held: Vec<_> = faultd.trace().into_iter().filter(|e| e.verdict.contains("held")).collect();
-    for entry in &held {
+    for entry in held(&faultd) {
         eprintln!("late: {entry}");
         ensure!(entry.code != 0, "it was never sent on: {entry}");
     }
-    ensure!(held.len() == STOPS.len(), "{} writes were held", held.len());
+    // Refused, or equal to the byte: not even a time or a field of a manager moved.
+    let now = self::versions(&bench, &faultd).await?;
+    faultd.explain(ensured(versions == now, || format!("{versions:#?}, then {now:#?}")))?;
     faultd.explain(before.equals(&bench.end_state().await?))?;
     // They go on: whatever they were about to send is not sent any more.
     drop(stopped.iter_mut().map(|(_, stop)| stop.go_on()).collect::<Result<Vec<_>>>()?);
     tokio::time::sleep(Duration::from_secs(4)).await;
     ensure!(bench.leader().await? == last.identity, "another one leads: {}", bench.leader().await?);
     let more = faultd.changes() - changes;
-    faultd.explain((more == 0).then_some(()).with_context(|| format!("{more} late writes")))?;
-    faultd.explain(before.equals(&bench.end_state().await?))
+    faultd.explain(ensured(more == 0, || format!("{more} late writes")))?;
+    faultd.explain(before.equals(&bench.end_state().await?))?;
+    let count = STOPS.len();
+    e2e::figure(&format!(
+        "{count} leaders stopped, {pause:?} after the end: no late write counted"
+    ));
+    Ok(())
+}
+
+fn ensured(holds: bool, why: impl FnOnce() -> String) -> Result<()> {
+    holds.then_some(()).with_context(why)
+}
+
+/// The requests that were held with their senders.
+fn held(faultd: &Faultd) -> Vec<Entry> {
+    faultd.trace().into_iter().filter(|entry| entry.verdict.contains("held")).collect()
+}
+
+/// What each of those requests would change, as the API server counts its changes; of a collection,
+/// what is in it.
+async fn versions(bench: &Bench, faultd: &Faultd) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut all = BTreeMap::new();
+    for entry in held(faultd) {
+        let path = entry.asked.path.trim_end_matches("/status");
+        let found = bench.get(path).await?;
+        let items = found["items"].as_array().cloned().unwrap_or_else(|| vec![found]);
+        let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
+        all.insert(entry.asked.name(), items.iter().map(version).collect());
+    }
+    Ok(all)
 }
 
 /// A Lease of somebody else is waited for as long as it says, whatever time stands in it.

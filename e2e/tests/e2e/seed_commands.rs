@@ -6,10 +6,23 @@ use e2e::packages::{Packages, root};
 use e2e::shell::{Said, Shell};
 use e2e::site::{Site, test_options};
 use e2e::turn::Turn;
+use sandbox::process::run;
 use sandbox::{Narrator, Sandbox};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(600);
+/// The leader's own process, on the node of its Pod.
+const KILL: &str = r#"
+for process in /proc/[0-9]*; do
+  if [ "$(cat "$process/comm" 2>/dev/null)" = cluster-version ] &&
+    tr '\0' '\n' <"$process/environ" | grep -qx "HOSTNAME=$1"; then
+    kill -9 "${process#/proc/}"
+    exit 0
+  fi
+done
+echo "no process of $1 is there" >&2
+exit 1
+"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_commands() -> Result<()> {
@@ -20,14 +33,14 @@ async fn seed_commands() -> Result<()> {
     let packages = Packages::build(&narrator).await?;
     let site = Site::up(options, packages, narrator.clone()).await?;
     let shell = site.shell()?;
-    let result = workflow(&shell, &narrator).await;
+    let result = workflow(&site, &shell, &narrator).await;
     if result.is_ok() {
         site.sandbox.down().await?;
     }
     result
 }
 
-async fn workflow(shell: &Shell, narrator: &Narrator) -> Result<()> {
+async fn workflow(site: &Site, shell: &Shell, narrator: &Narrator) -> Result<()> {
     let patch = root().join("e2e/job/resource-patch.yaml");
     let apply = format!(
         "kubectl apply -f '{}' && kubectl wait --for=jsonpath='{{.status.phase}}'=Active resourcepatches/rp-coredns --timeout=60s",
@@ -45,14 +58,21 @@ async fn workflow(shell: &Shell, narrator: &Narrator) -> Result<()> {
     block(shell, narrator, "04-exempt", 0).await?.containing("annotated")?;
     block(shell, narrator, "02-preflight", 0).await?.containing("PASSED")?;
     block(shell, narrator, "05-request", 0).await?.containing("patched")?;
+    let killed =
+        kill_the_leader(site, shell).await.context("the leader is killed in the middle")?;
     // What is asked for already stands in the editor: it is saved as it is.
     let editing = shell.with("EDITOR", "true");
     block(&editing, narrator, "11-edit", 0).await?.containing("no changes made")?;
     // Asking again for what is under way changes nothing and succeeds, one command after the other.
     block(shell, narrator, "06-request-ac", 0).await?.containing("4.3.0")?;
-    block(shell, narrator, "07-observe", 0).await?.containing("4.2.1")?;
+    observe(shell, narrator).await?;
     let wait = "kubectl -n cpaas-system wait --for=condition=Ready cvsh/global --timeout=300s";
     shell.run(wait, LIMIT).await?.expect(0)?;
+    let restarts = format!(
+        "kubectl -n cpaas-system get pod {killed} -o jsonpath='{{.status.containerStatuses[0].restartCount}}'"
+    );
+    let restarts = shell.run(&restarts, LIMIT).await?.expect(0)?.stdout;
+    ensure!(restarts.trim() == "1", "Pod {killed} was restarted {restarts} times");
     let conditions = block(shell, narrator, "08-conditions", 0).await?.stdout;
     let types: Vec<&str> = conditions.lines().filter_map(|l| l.split('\t').next()).collect();
     ensure!(types == ["PreflightReady", "Ready", "Reconciling", "Stalled"], "{conditions}");
@@ -69,6 +89,31 @@ async fn workflow(shell: &Shell, narrator: &Narrator) -> Result<()> {
     ensure!(newest[..2] == ["4.3.0", "Completed"] && newest.len() == 4, "{history}");
     ensure!(history.lines().count() == 2, "{history}");
     Ok(())
+}
+
+/// While the upgrade runs, a table shows where it is from and where it goes.
+async fn observe(shell: &Shell, narrator: &Narrator) -> Result<()> {
+    let table = block(shell, narrator, "07-observe", 0).await?.containing("4.2.1")?.stdout;
+    let head: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+    let shown =
+        ["NAME", "CURRENT", "DESIRED", "PREFLIGHT", "READY", "RECONCILING", "STALLED", "AGE"];
+    ensure!(head == shown, "{table}");
+    let wide = shell.run("kubectl get cvsh -A -o wide", LIMIT).await?.expect(0)?;
+    wide.containing("REASON")?.containing("MESSAGE")?.containing("Upgrading")?;
+    Ok(())
+}
+
+/// Ends the process of the Pod that leads, once the upgrade is under way; gives the Pod's name.
+async fn kill_the_leader(site: &Site, shell: &Shell) -> Result<String> {
+    let begun =
+        "kubectl -n cpaas-system wait --for=condition=Reconciling cvsh/global --timeout=60s";
+    shell.run(begun, LIMIT).await?.expect(0)?;
+    let leader = "kubectl -n cpaas-system get lease cluster-version-operator -o jsonpath='{.spec.holderIdentity}'";
+    let leader = shell.run(leader, LIMIT).await?.expect(0)?.stdout.trim().to_owned();
+    let mut kill = site.sandbox.on_node(api::names::GLOBAL, "bash")?;
+    kill.args(["-c", KILL, "bash", &leader]);
+    run(&mut kill, LIMIT).await?;
+    Ok(leader)
 }
 
 /// Runs a block with its placeholder filled in.

@@ -21,7 +21,8 @@ async fn only_asks(bench: &Bench, script: &str, code: i32) -> Result<String> {
     let (requests, _) = bench.requests(from)?;
     let own: Vec<&Request> = requests.iter().filter(|r| r.user == ADMINISTRATOR).collect();
     ensure!(!own.is_empty(), "{script} asked nothing, so it proves nothing");
-    let changes: Vec<_> = own.iter().filter(|r| r.is_change()).collect();
+    // Not even what would change something is tried.
+    let changes: Vec<_> = own.iter().filter(|r| r.is_change() || r.is_try()).collect();
     ensure!(changes.is_empty(), "{script}: {changes:?}");
     Ok(said.stdout)
 }

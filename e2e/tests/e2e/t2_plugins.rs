@@ -73,13 +73,11 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     // Settings, and a customisation that outlives the plugin.
     bench.ask_plugin(A, "pages", "1.0.0", &json!({ "replicas": 2 })).await?;
     replicas_become(&plane, "2").await?;
-    let mut apply = plane.kubectl();
-    apply.args(["apply", "-f", "-"]);
-    run_with_input(&mut apply, customisation(3).as_bytes(), LIMIT).await?;
-    replicas_become(&plane, "3").await.with_context(|| operator.said())?;
+    customise(&plane, 3).await.with_context(|| operator.said())?;
     bench.ask_plugin(A, "pages", "1.1.0", &json!({ "replicas": 2 })).await?;
     bench.plugin_runs(A, "pages", "1.1.0").await?;
     replicas_become(&plane, "3").await?;
+    customised_while_refused(&bench, &plane).await.with_context(|| operator.said())?;
 
     let name = module_info(A, "pages");
     stays_while_something_is_there(&bench, &plane, &name).await?;
@@ -92,6 +90,26 @@ async fn a_plugin_lives_on_a_workload_cluster() -> Result<()> {
     bench.plugin_runs(A, "pages", "1.1.0").await?;
     replicas_become(&plane, "3").await?;
     service_mesh_is_read_about_first(&bench).await
+}
+
+async fn customise(plane: &ControlPlane, replicas: u32) -> Result<()> {
+    let mut apply = plane.kubectl();
+    apply.args(["apply", "-f", "-"]);
+    run_with_input(&mut apply, customisation(replicas).as_bytes(), LIMIT).await?;
+    replicas_become(plane, &replicas.to_string()).await
+}
+
+/// While what is asked for is refused, a customisation of what is installed comes and goes at once.
+async fn customised_while_refused(bench: &Bench, plane: &ControlPlane) -> Result<()> {
+    bench.ask_plugin(A, "pages", "1.0.0", &json!({ "replicas": 2 })).await?;
+    let refused = |info: &Value| text(condition(info, "Ready"), "/reason") == "Blocked";
+    bench.plugin_until(A, "pages", "a lower version to be refused", refused).await?;
+    on(plane, &["delete", "resourcepatch", "rp-pages", "--timeout=20s"]).await?;
+    replicas_become(plane, "2").await?;
+    customise(plane, 3).await?;
+    bench.ask_plugin(A, "pages", "1.1.0", &json!({ "replicas": 2 })).await?;
+    bench.plugin_runs(A, "pages", "1.1.0").await?;
+    Ok(())
 }
 
 /// Removed it is once nothing is left on its own cluster for whose sake it must stay.

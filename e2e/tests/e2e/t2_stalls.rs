@@ -98,14 +98,16 @@ async fn a_component_that_takes_too_long_stalls_until_it_is_healthy() -> Result<
     bench.must("kubectl cordon node-1").await?;
     bench.ask_for("4.3.1").await?;
     let message = bench.condition_becomes("Stalled", "True", "TimedOut").await?;
-    ensure!(message.contains("coredns"), "{message}");
+    for part in ["coredns", "after 5 s", "; fix: ", "kubectl describe"] {
+        ensure!(message.contains(part), "no '{part}': {message}");
+    }
     let cvsh = bench.cvsh().await?;
     let later = cvsh["status"]["stages"].as_array().is_some_and(|stages| {
         stages.iter().any(|s| text(s, "/name") == "verification" && text(s, "/phase") == "Pending")
     });
     ensure!(later, "what comes after went on: {cvsh}");
-    let said = bench.run("ac adm upgrade status --cluster=global").await?;
-    said.containing("coredns")?;
+    let said = bench.run("ac adm upgrade status --cluster=global --exit-code").await?.expect(4)?;
+    said.containing("TimedOut")?.containing("coredns")?;
     bench.must("kubectl uncordon node-1").await?;
     bench.completed("4.3.1").await?;
     Ok(())

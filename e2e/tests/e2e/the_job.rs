@@ -89,6 +89,7 @@ async fn job(site: &Site, narrator: &Narrator) -> Result<()> {
     workload::outcome(site).await?;
     plugins::outcome(site).await?;
     documents::show_what_was_said(&seen)?;
+    documents::show_what_is_answered(site).await?;
     global::looks_around(site).await?;
     global::rights(&log, &site.packages.new)?;
     late_image(site).await.context("an image that comes late")

@@ -15,7 +15,11 @@ use crate::progress::bytes;
 
 /// What the folders of unpacked packages are called.
 const PREFIX: &str = "acp-plugin-";
-/// A folder is locked for as long as it is used, but for a moment after it was made.
+/// In such a folder: a file that is locked for as long as the folder is used.
+const LOCK: &str = "lock";
+/// In such a folder: what was unpacked.
+const CONTENT: &str = "content";
+/// A folder that is younger may be one that is not locked yet.
 const YOUNG: Duration = Duration::from_secs(10);
 
 /// A package that was read and checked.
@@ -24,7 +28,7 @@ pub struct Opened {
     /// The package.
     pub package: PluginPackage,
     /// Where it was unpacked, and what locks that.
-    _folder: Option<(TempDir, File)>,
+    _folder: Option<(TempDir, Option<File>)>,
 }
 
 impl Opened {
@@ -48,10 +52,12 @@ impl Opened {
         sweep(temporary, SystemTime::now());
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(temporary);
         let folder = folder.map_err(PluginError::writing(temporary))?;
-        let writing = PluginError::writing(folder.path());
-        let lock = File::open(folder.path()).and_then(|own| own.lock().map(|()| own));
-        let lock = lock.map_err(writing)?;
-        let package = PluginPackage::unpack_known(path, digest, folder.path(), unseen)?;
+        // Where nothing can be locked, nothing is removed either.
+        let lock = File::create(folder.path().join(LOCK));
+        let lock = lock.and_then(|file| file.lock().map(|()| file)).ok();
+        let content = folder.path().join(CONTENT);
+        fs::create_dir(&content).map_err(PluginError::writing(&content))?;
+        let package = PluginPackage::unpack_known(path, digest, &content, unseen)?;
         Ok(Self { package, _folder: Some((folder, lock)) })
     }
 
@@ -88,7 +94,12 @@ fn sweep(temporary: &Path, now: SystemTime) {
         if !is_ours || age.is_none_or(|age| age < YOUNG) {
             continue;
         }
-        let unused = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
+        let lock = File::options().write(true).open(entry.path().join(LOCK));
+        let unused = match lock {
+            Ok(lock) => lock.try_lock().is_ok(),
+            // Its maker died before there was one.
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
         if unused && let Err(error) = fs::remove_dir_all(entry.path()) {
             tracing::debug!(folder = %entry.path().display(), %error, "it cannot be removed");
         }
@@ -104,14 +115,14 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let path = work.path().join(name);
-            fs::create_dir_all(path.join("blobs")).unwrap();
+            fs::create_dir_all(path.join(CONTENT)).unwrap();
             path
         };
         let (left, used, other) = (folder("acp-plugin-1"), folder("acp-plugin-2"), folder("mine"));
         let target = folder("elsewhere");
         let link = work.path().join("acp-plugin-3");
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let lock = File::open(&used).unwrap();
+        let lock = File::create(used.join(LOCK)).unwrap();
         lock.lock().unwrap();
         sweep(work.path(), SystemTime::now());
         assert!(left.is_dir(), "it may be one that is not locked yet");

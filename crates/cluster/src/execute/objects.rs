@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const WATCHED: [&str; 6] =
     ["Deployment", "StatefulSet", "DaemonSet", "Job", "CustomResourceDefinition", "APIService"];
 
+/// Kinds by which an API server comes to serve others.
+const BRINGS_KINDS: [&str; 2] = ["CustomResourceDefinition", "APIService"];
+
 /// The live objects of a component: those with its label by list, the others one by one.
 pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
@@ -235,6 +238,11 @@ pub(super) async fn healthy<A: ApiServer, R: Renderer, C: Contents>(
                 return Err(why_not(executor, &object.reference, found, &why).await);
             }
         }
+    }
+    let brings_kinds =
+        |(object, _): &(Prepared, Decision)| BRINGS_KINDS.contains(&object.reference.kind.as_str());
+    if plan.objects.iter().any(brings_kinds) {
+        executor.server.forget_kinds().await;
     }
     Ok(())
 }

@@ -329,6 +329,32 @@ fn a_rotated_pull_secret_reaches_installed_namespaces() {
 }
 
 #[test]
+fn an_edit_of_another_is_reported_and_left_alone() {
+    let mut world = World::installed(Faults::default(), "an edit of an installed component");
+    let corefile = object("ConfigMap", "kube-system", "coredns");
+    let before = world.get(&corefile).unwrap()["data"]["Corefile"].clone();
+    let set = |world: &World, value: Value| {
+        world.server.outside(|store| {
+            store.edit(&corefile, |found| found["data"]["Corefile"] = value.clone()).unwrap();
+        });
+    };
+    let look = Step::ReportDrift(Box::new(coredns()));
+    let drift = |world: &World| app_release(&world.store(), "coredns").unwrap().drift;
+    assert_eq!(world.execute(&look).result, StepResult::Done);
+    assert_eq!(drift(&world), Vec::<String>::new());
+    set(&world, json!("forward . mine"));
+    assert_eq!(world.execute(&look).result, StepResult::Done);
+    let told = drift(&world);
+    let names =
+        |field: &String| field.contains("kube-system/coredns") && field.contains("Corefile");
+    assert!(told.len() == 1 && told.iter().all(names), "{told:?}");
+    assert_eq!(world.get(&corefile).unwrap()["data"]["Corefile"], json!("forward . mine"));
+    set(&world, before);
+    assert_eq!(world.execute(&look).result, StepResult::Done);
+    assert_eq!(drift(&world), Vec::<String>::new(), "it was taken back");
+}
+
+#[test]
 fn a_dropped_component_loses_what_the_release_lists() {
     let claim = object("PersistentVolumeClaim", NAMESPACE, "boards");
     for (listed, stays) in [("boards", false), ("others", true)] {

@@ -207,4 +207,31 @@ mod tests {
         let other = entry(FIELD_MANAGER, "Apply", json!({ "f:spec": { "f:paused": {} } }));
         assert!(!only_ours(&[other]), "what nobody owns is a default of the server");
     }
+
+    #[test]
+    fn what_loses_data_is_not_ours_or_is_to_be_kept_is_never_pruned() {
+        let of = |kind: &str| ObjectRef {
+            api_version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespace: "n".to_owned(),
+            name: "x".to_owned(),
+        };
+        let owned_by =
+            |release: &str| json!({ "metadata": { "labels": { OWNER_LABEL: release } } });
+        let (none, ours) = (BTreeSet::new(), owned_by("portal"));
+        assert!(is_prunable(&of("ConfigMap"), &ours, "portal", &none));
+        assert!(!is_prunable(&of("ConfigMap"), &owned_by("other"), "portal", &none));
+        assert!(!is_prunable(&of("ConfigMap"), &json!({ "metadata": {} }), "portal", &none));
+        let mut kept = ours.clone();
+        kept["metadata"]["annotations"] = json!({ HELM_RESOURCE_POLICY: HELM_KEEP });
+        assert!(!is_prunable(&of("ConfigMap"), &kept, "portal", &none));
+        for kind in
+            ["CustomResourceDefinition", "Namespace", "PersistentVolumeClaim", "PersistentVolume"]
+        {
+            assert!(!is_prunable(&of(kind), &ours, "portal", &none), "{kind}");
+            let listed = BTreeSet::from([format!("{kind}/n/x")]);
+            assert!(is_prunable(&of(kind), &ours, "portal", &listed), "{kind} is listed");
+            assert!(!is_prunable(&of(kind), &owned_by("other"), "portal", &listed), "{kind}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ enum Said {
     /// It is offered.
     Offered,
     /// It is asked for already.
-    UnderWay,
+    Asked,
     /// The cluster has it.
     There,
     /// Not offered, and why.
@@ -46,11 +46,12 @@ pub(super) async fn wait(
     loop {
         let found = typed::<ClusterVersionShadow, _>(&connection.server, NAMESPACE, GLOBAL).await;
         let what = format!("read ClusterVersionShadow {GLOBAL}");
-        let Some(found) = found.map_err(connection.failed(what))? else { return Ok(()) };
-        match said(&found.status.unwrap_or_default(), &version) {
+        let found = found.map_err(connection.failed(what))?;
+        let status = found.and_then(|found| found.status).unwrap_or_default();
+        match said(&status, &version) {
             Said::Offered => printer.say(&format!("Offered:  {version} to {GLOBAL}"))?,
-            Said::UnderWay => {
-                printer.say(&format!("Under way: {GLOBAL} moves to {version} already"))?;
+            Said::Asked => {
+                printer.say(&format!("Asked for: {version} on {GLOBAL} already"))?;
                 let follow = format!("Next: ac adm upgrade status --cluster={GLOBAL} --watch");
                 return printer.say(&follow);
             }
@@ -80,7 +81,7 @@ fn said(status: &ClusterVersionShadowStatus, version: &str) -> Said {
         return Said::There;
     }
     if is(&status.desired) {
-        return Said::UnderWay;
+        return Said::Asked;
     }
     if offered {
         return Said::Offered;
@@ -117,7 +118,7 @@ mod tests {
         let asked = json!({
             "availableUpdates": [is("4.3.0")], "current": is("4.2.1"), "desired": is("4.3.0"),
         });
-        assert!(matches!(of(asked), Said::UnderWay));
+        assert!(matches!(of(asked), Said::Asked));
         assert!(matches!(of(json!({ "current": is("4.3.0") })), Said::There));
         let newer = json!({ "current": is("4.3.0"), "desired": is("4.4.0") });
         assert!(matches!(of(newer), Said::There), "nothing is left to ask of this version");

@@ -1,5 +1,5 @@
-//! Every hostile package, given to the program: it fails with one line that names the entry, writes
-//! nothing outside and asks no registry for anything.
+//! Every hostile package, given to the program: each phase fails with one line that names the entry,
+//! writes nothing outside and asks no registry and no API server for anything.
 
 #[path = "../../../artifacts/tests/corpus/corpus.rs"]
 mod corpus;
@@ -14,8 +14,8 @@ use std::time::Duration;
 use corpus::{layers, package, tree};
 use tokio::io::AsyncWriteExt as _;
 
-/// A registry that answers nothing and counts who comes.
-fn registry() -> (String, Arc<AtomicUsize>) {
+/// A registry, or an API server, that answers nothing and counts who comes.
+fn server() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let count = Arc::new(AtomicUsize::new(0));
@@ -28,11 +28,27 @@ fn registry() -> (String, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// Runs the program on a package, and gives what it says of its failure.
-async fn error_of(work: &Path, folder: &Path, address: &str) -> String {
+/// Runs both phases that change something on a package, and gives what they say of their failure.
+async fn errors_of(work: &Path, folder: &Path, address: &str) -> [String; 2] {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: c,
+           clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}],
+           users: [{{name: u, user: {{token: t}}}}],
+           contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}"
+    );
+    std::fs::write(config.path(), text).unwrap();
+    let sync = ["--only-sync-image", "--registry", address, "--username=u", "--password-stdin"];
+    [
+        error_of(work, folder, Path::new("no-such-file"), &sync).await,
+        error_of(work, folder, config.path(), &["--skip-sync-image"]).await,
+    ]
+}
+
+async fn error_of(work: &Path, folder: &Path, kubeconfig: &Path, flags: &[&str]) -> String {
     let mut run = tokio::process::Command::new(env!("CARGO_BIN_EXE_acp-prepare"));
-    run.args(["--only-sync-image", "--registry", address, "--username=u", "--password-stdin"]);
-    run.env_clear().env("ACP_PACKAGE", folder).env("KUBECONFIG", "no-such-file");
+    run.args(flags);
+    run.env_clear().env("ACP_PACKAGE", folder).env("KUBECONFIG", kubeconfig);
     run.current_dir(work).kill_on_drop(true);
     run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = run.spawn().unwrap();
@@ -49,24 +65,24 @@ async fn error_of(work: &Path, folder: &Path, address: &str) -> String {
 }
 
 /// What is said and what changed must be as it should.
-fn judge(name: &str, says: &str, error: &str, changes: &[String], wrong: &mut Vec<String>) {
-    if !error.contains(says) || !changes.is_empty() {
-        wrong.push(format!("{name}: {error}\nexpected: {says}; changed: {changes:?}"));
+fn judge(name: &str, says: &str, errors: &[String], changes: &[String], wrong: &mut Vec<String>) {
+    if !errors.iter().all(|error| error.contains(says)) || !changes.is_empty() {
+        wrong.push(format!("{name}: {errors:#?}\nexpected: {says}; changed: {changes:?}"));
     }
 }
 
 #[tokio::test]
 async fn every_hostile_package_is_refused_by_the_program_and_nothing_is_written_or_pushed() {
-    let (address, connections) = registry();
+    let (address, connections) = server();
     let mut wrong = Vec::new();
     for trap in tree::all() {
         let work = tempfile::tempdir().unwrap();
         tree::surroundings(work.path());
         let folder = trap.set(work.path());
         let before = tree::snapshot(work.path());
-        let error = error_of(work.path(), &folder, &address).await;
+        let errors = errors_of(work.path(), &folder, &address).await;
         let changes = tree::changes(&before, &tree::snapshot(work.path()));
-        judge(trap.name, trap.says, &error, &changes, &mut wrong);
+        judge(trap.name, trap.says, &errors, &changes, &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(connections.load(Ordering::SeqCst), 0);
@@ -74,7 +90,7 @@ async fn every_hostile_package_is_refused_by_the_program_and_nothing_is_written_
 
 #[tokio::test]
 async fn every_hostile_layer_is_refused_by_the_program_and_nothing_is_written_or_pushed() {
-    let (address, connections) = registry();
+    let (address, connections) = server();
     let mut wrong = Vec::new();
     for case in layers::all() {
         let work = tempfile::tempdir().unwrap();
@@ -82,9 +98,9 @@ async fn every_hostile_layer_is_refused_by_the_program_and_nothing_is_written_or
         let folder = work.path().join("inside/acp-core");
         package(&folder, &case);
         let before = tree::snapshot(work.path());
-        let error = error_of(work.path(), &folder, &address).await;
+        let errors = errors_of(work.path(), &folder, &address).await;
         let changes = tree::changes(&before, &tree::snapshot(work.path()));
-        judge(&case.name, &case.says, &error, &changes, &mut wrong);
+        judge(&case.name, &case.says, &errors, &changes, &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(connections.load(Ordering::SeqCst), 0);

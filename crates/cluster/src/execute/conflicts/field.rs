@@ -47,7 +47,10 @@ pub(super) fn value_at<'a>(body: &'a Value, field: &str) -> Option<&'a Value> {
     match body {
         Value::Array(list) => {
             let (selector, below) = selector(field)?;
-            value_at(list.iter().find(|item| is_selected(item, selector))?, below)
+            let mut fitting = list.iter().filter(|item| is_selected(item, selector));
+            let first = fitting.next()?;
+            // Several fit where they leave out what the API server fills in: it is not known which.
+            fitting.next().is_none().then(|| value_at(first, below)).flatten()
         }
         Value::Object(fields) => {
             let rest = field.strip_prefix('.')?;

@@ -151,7 +151,7 @@ async fn about_plugins(
     if !round.home.lock().store(GLOBAL).offers_plugins() {
         return Ok(None);
     }
-    let due = round.run().await?;
+    let due = round.run().await?.due;
     if round.cluster == GLOBAL {
         let found = catalogue(round.home).await?;
         for config in found.configs.iter().filter(|config| !config.ready) {
