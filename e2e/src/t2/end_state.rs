@@ -209,7 +209,7 @@ mod tests {
     use serde_json::json;
 
     fn state(objects: &[Value]) -> EndState {
-        let here = Here { registry: "r:1".to_owned(), server: "s:2".to_owned(), port: 2 };
+        let here = Here { registry: "r:1".to_owned(), server: "s:99".to_owned(), port: 99 };
         let of = |object: &Value| {
             (super::super::text(object, "/metadata/name").to_owned(), comparable(object, &here))
         };

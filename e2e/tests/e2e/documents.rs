@@ -1,6 +1,6 @@
 //! Whether the pages for users show what was printed on real clusters just now: by the commands of
-//! the job, and by questions that are asked once more when it is done. What else `ac` prints is held
-//! by its own tests.
+//! the job, and by questions that are asked once more when it is done. What else `ac` prints is
+//! held by its own tests.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::packages::root;

@@ -1,5 +1,5 @@
-//! Every hostile package, given to the program: each phase fails with one line that names the entry,
-//! writes nothing outside and asks no registry and no API server for anything.
+//! Every hostile package, given to the program: each phase fails with one line that names the
+//! entry, writes nothing outside and asks no registry and no API server for anything.
 
 #[path = "../../../artifacts/tests/corpus/corpus.rs"]
 mod corpus;
