@@ -66,7 +66,7 @@ fn sessions(page: &str) -> Vec<(String, Vec<String>)> {
                     command.push('\n');
                     command.push_str(line);
                 }
-                false => answer.push(line.to_owned()),
+                false => answer.push(line.trim_start().to_owned()),
             }
         }
     }

@@ -20,6 +20,9 @@ const WATCHED: [&str; 6] =
 /// Kinds by which an API server comes to serve others.
 const BRINGS_KINDS: [&str; 2] = ["CustomResourceDefinition", "APIService"];
 
+/// So many objects of a kind that may be there in a namespace are asked for by one list.
+const MANY: usize = 16;
+
 /// The live objects of a component: those with its label by list, the others one by one.
 pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
     executor: &Executor<'_, A, R, C>,
@@ -42,7 +45,8 @@ pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
             Err(error) => return Err(error.into()),
         }
     }
-    let missing = objects.iter().filter(|o| !found.contains_key(*o));
+    let missing = objects.iter().filter(|o| !found.contains_key(*o)).collect();
+    let missing = perhaps_there(executor, missing).await?;
     let read: Vec<Result<(ObjectRef, Option<Value>), CallError>> = futures::stream::iter(missing)
         .map(|object| async move { Ok((object.clone(), executor.server.get(object).await?)) })
         .buffer_unordered(IN_FLIGHT)
@@ -55,6 +59,35 @@ pub(super) async fn live<A: ApiServer, R: Renderer, C: Contents>(
         }
     }
     Ok(found)
+}
+
+/// Those of the objects that are there, as far as one list tells: a large component that is new has
+/// none of them, and is not asked for each.
+async fn perhaps_there<'o, A: ApiServer, R: Renderer, C: Contents>(
+    executor: &Executor<'_, A, R, C>,
+    mut objects: Vec<&'o ObjectRef>,
+) -> Result<Vec<&'o ObjectRef>, Stop> {
+    let group = |o: &ObjectRef| (o.api_version.clone(), o.kind.clone(), o.namespace.clone());
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for object in &objects {
+        *counts.entry(group(object)).or_default() += 1;
+    }
+    for (many, _) in counts.into_iter().filter(|(_, count)| *count >= MANY) {
+        let mut query = ListQuery::all(&many.0, &many.1);
+        query.metadata_only = true;
+        let query = if many.2.is_empty() { query } else { query.within(&many.2) };
+        let there = match executor.server.list(&query).await {
+            Ok(there) => there,
+            // Its account may read it where it may not list it.
+            Err(CallError::KindAbsent(_) | CallError::Forbidden(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let name =
+            |o: &Value| o.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
+        let there: BTreeSet<String> = there.iter().filter_map(name).collect();
+        objects.retain(|o| group(o) != many || there.contains(&o.name));
+    }
+    Ok(objects)
 }
 
 /// Leaves the replica count of workloads that an autoscaler scales to it.

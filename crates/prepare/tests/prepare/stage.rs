@@ -146,6 +146,11 @@ impl Stage {
         path
     }
 
+    /// The administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// `bash upgrade.sh` with the administrator's kubeconfig.
     pub(crate) async fn upgrade(&self, package: &Path, flags: &[&str]) -> Ended {
         self.upgrade_with(package, flags, &[]).await
