@@ -81,10 +81,13 @@ fn path(cluster: &str, plugin: &str) -> String {
     format!("/apis/cluster.alauda.io/v1alpha1/moduleinfoes/{}", module_info(cluster, plugin))
 }
 
-/// Whether a ModuleInfo says that a version is installed and works.
+/// Whether a ModuleInfo says that a version is installed and works, and speaks of what is asked for
+/// now.
 #[must_use]
 pub fn installed_app(info: &Value, version: &str) -> bool {
-    text(info, "/status/phase") == "Running" && text(info, "/status/version") == version
+    text(info, "/status/phase") == "Running"
+        && text(info, "/status/version") == version
+        && info.pointer("/status/observedGeneration") == info.pointer("/metadata/generation")
 }
 
 impl Bench {

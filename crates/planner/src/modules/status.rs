@@ -1,6 +1,6 @@
 //! What is said of a ModuleInfo after a round, and when the next is due for its sake.
 
-use super::{InfoFacts, ModulePlan, Situation, World, drift};
+use super::{InfoFacts, ModulePlan, Situation, World, components, drift};
 use crate::api_time;
 use crate::plan::{
     ApplyStep, PREFLIGHT_INTERVAL_S, RUNNING_INTERVAL_S, Step, UNKNOWN_INTERVAL_S, earliest,
@@ -116,8 +116,9 @@ fn said(
         }
         Situation::RemovalPrevented(reasons) => {
             let message = reasons.first().map_or("", String::as_str);
-            let ready = if before == ModulePhase::Running { True } else { False };
-            Said::new(before, ready, R::RemovalPrevented, message)
+            let phase = if rests(world, plan) { ModulePhase::Running } else { before };
+            let ready = if phase == ModulePhase::Running { True } else { False };
+            Said::new(phase, ready, R::RemovalPrevented, message)
         }
         Situation::Removing => {
             let waits =
@@ -126,6 +127,14 @@ fn said(
             Said::new(ModulePhase::Deleting, False, R::Deleting, &message)
         }
     }
+}
+
+/// Whether all that is installed of a plugin is as it is to be: nothing that was begun is left half
+/// done.
+fn rests(world: &World, plan: &ModulePlan) -> bool {
+    plan.steps.is_empty()
+        && !plan.wanted.is_empty()
+        && plan.wanted.iter().all(|step| components::is_there(world, step))
 }
 
 /// What is asked for is not begun: what is installed stays as it is.

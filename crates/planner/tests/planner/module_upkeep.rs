@@ -4,6 +4,7 @@ use crate::modules::{config, edit, find_info, info, installed, ready, settle, wo
 use api::objects::AppReleasePhase;
 use jiff::{SignedDuration, Timestamp};
 use planner::modules::{self, World};
+use planner::snapshot::Observed;
 use serde_json::json;
 
 const PLUGINS: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -57,4 +58,22 @@ fn edits_of_plugins_are_looked_for_in_turn() {
     // What asks for something that is refused stays as it is, and is looked at.
     edit(&mut world, "d").spec.version = "9.9.9".to_owned();
     assert_eq!(at(0, &world).0, all(&["a", "d", "e"]));
+}
+
+#[test]
+fn a_refused_removal_leaves_no_change_half_said() {
+    for (applied, phase) in [("1.0.0", "Running"), ("0.9.0", "Upgrading")] {
+        let mut world = world(vec![config("a", "1.0.0", json!({}))], vec![info("a", "1.0.0")]);
+        settle(&mut world);
+        // A change of it was on its way when it was deleted.
+        let own = edit(&mut world, "a");
+        own.status.phase = "Upgrading".to_owned();
+        own.deleting = true;
+        let name = own.name.clone();
+        let there = vec!["ConfigMap default/keep".to_owned()];
+        world.standing.insert(name, Observed::Value(there));
+        installed(&mut world).get_mut("a").unwrap().status.version = applied.to_owned();
+        settle(&mut world);
+        assert_eq!(find_info(&world, "a").status.phase, phase, "{applied} was applied last");
+    }
 }
