@@ -139,6 +139,8 @@ pub(crate) fn write(folder: &Path, rows: &[Row], machine: &str, date: &str) -> R
          A ratio above 1 says how many times better ours is.\n\
          The 500 objects are changed by the operator's own executor, called by the benchmark \
          itself.\n\
+         The install of a plugin begins when the API server has accepted its ModuleInfo; that of \
+         Helm with its process.\n\
          Clusters without a real API server have the fake of the tests.\n\n{}",
         table(rows)
     );

@@ -13,7 +13,7 @@ use api::objects::{
     ModuleConfig, ModuleConfigStatus, ModuleInfo, ModulePlugin, ObjectRef, object_ref,
 };
 use jiff::Timestamp;
-use planner::modules::{self, ConfigFacts, InfoFacts, ModulePlan, World};
+use planner::modules::{self, ConfigFacts, InfoFacts, ModulePlan, Situation, World};
 use planner::snapshot::Observed;
 use planner::{Outcome, Step, StepResult};
 use serde::Serialize;
@@ -37,6 +37,19 @@ pub struct ModulesRound<'a, A, R, C> {
     pub now: Timestamp,
 }
 
+/// How often ModuleInfos are planned in one round at most: what begins says so, is held and is
+/// applied.
+const AT_ONCE: usize = 3;
+
+/// What came of planning once.
+struct Pass {
+    due: Option<Timestamp>,
+    applied: bool,
+    /// ModuleInfos that this pass made others than those that were read: the next says how far
+    /// they are.
+    begun: BTreeSet<String>,
+}
+
 /// What came of a round about plugins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ModulesEnded {
@@ -54,12 +67,40 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
     pub async fn run(&self) -> Result<ModulesEnded, CallError> {
         let deadline = Instant::now() + ROUND_LIMIT;
         let found = observe::world(self.home, self.server, self.cluster, self.now).await?;
-        let Some(world) = found else { return Ok(ModulesEnded::default()) };
-        self.about(&world, deadline).await
+        let Some(mut world) = found else { return Ok(ModulesEnded::default()) };
+        let mut pass = self.about(&world, deadline, None).await?;
+        let mut ended = ModulesEnded { due: pass.due, applied: pass.applied };
+        // What was said goes on at once; but for the ModuleInfos it is as it was read a moment ago.
+        for _ in 1..AT_ONCE {
+            if pass.begun.is_empty() {
+                return Ok(ended);
+            }
+            for name in &pass.begun {
+                let now = observe::module_info(self.home, self.cluster, name).await?;
+                let at = world.infos.iter().position(|info| info.name == *name);
+                if let Some(at) = at {
+                    world.infos.splice(at..=at, now);
+                }
+            }
+            pass = self.about(&world, deadline, Some(&pass.begun)).await?;
+            ended.due = [ended.due, pass.due].into_iter().flatten().min();
+            ended.applied |= pass.applied;
+        }
+        if !pass.begun.is_empty() {
+            ended.due = Some(self.now);
+        }
+        Ok(ended)
     }
 
-    async fn about(&self, world: &World, until: Instant) -> Result<ModulesEnded, CallError> {
-        let plans = modules::plan(world);
+    /// Plans, executes and says what came of it, for all ModuleInfos or only for some.
+    async fn about(
+        &self,
+        world: &World,
+        until: Instant,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<Pass, CallError> {
+        let mut plans = modules::plan(world);
+        plans.retain(|plan| only.is_none_or(|only| only.contains(&plan.info)));
         let steps: Vec<Step> =
             plans.iter().flat_map(|plan| plan.steps.iter().chain(&plan.looks)).cloned().collect();
         let executor = Executor {
@@ -72,7 +113,7 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
             kinds: Kinds::default(),
         };
         let outcomes = execute_all(&executor, &steps, until).await;
-        let (mut failed, mut again) = (None, None);
+        let (mut failed, mut again, mut begun) = (None, None, BTreeSet::new());
         for plan in &plans {
             let info = world.infos.iter().find(|info| info.name == plan.info);
             let Some(info) = info else { continue };
@@ -82,7 +123,7 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
                 .cloned()
                 .collect();
             if is_another_now(plan, &own) {
-                again = Some(self.now);
+                begun.insert(plan.info.clone());
                 continue;
             }
             let next = modules::status(world, info, plan, &own);
@@ -91,6 +132,9 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
             }
             let (object, version) = (info_ref(info), info.resource_version.as_deref());
             match write(self.home, &object, version, &info.status, &next).await {
+                Ok(()) if plan.situation == Situation::Begin => {
+                    begun.insert(plan.info.clone());
+                }
                 Ok(()) => {}
                 // It was changed, or another one has its name: that one is read first.
                 Err(CallError::Conflict(_)) => again = Some(self.now),
@@ -105,8 +149,9 @@ impl<A: ApiServer, R: Renderer, C: Contents> ModulesRound<'_, A, R, C> {
                     .any(|o| o.subject == step.subject() && o.result == StepResult::Done)
         };
         let applied = steps.iter().any(is_applied);
+        plans.retain(|plan| !begun.contains(&plan.info));
         let due = again.or(modules::due(world, &plans));
-        failed.map_or(Ok(ModulesEnded { due, applied }), Err)
+        failed.map_or(Ok(Pass { due, applied, begun }), Err)
     }
 }
 
@@ -132,7 +177,7 @@ pub async fn lost<A: ApiServer, R: Renderer, C: Contents>(
         let labels = Observed::Value(None);
         let cluster = cluster.to_owned();
         let world = World { now: round.now, cluster, labels, infos, ..World::default() };
-        if let Err(error) = round.about(&world, until).await {
+        if let Err(error) = round.about(&world, until, None).await {
             failed = Some(error);
         }
     }

@@ -8,7 +8,7 @@ mod workload;
 
 pub use fleet::{Fleet, LiveFleet, NoRoute, Route, address, config_of, route};
 pub use inventory::{Patches, patch_specs};
-pub use modules::{Catalogue, catalogue, world};
+pub use modules::{Catalogue, catalogue, module_info, world};
 
 use crate::call::CallError;
 use crate::execute::ContentError;

@@ -334,4 +334,19 @@ mod tests {
         changes.next(false).await;
         assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
     }
+
+    #[tokio::test]
+    async fn what_one_kind_of_rounds_learns_it_tells_the_other_alone() {
+        let bell = Arc::<Bell>::default();
+        let of = |about| Changes::of(Arc::clone(&bell), about);
+        let (mut release, mut plugins) = (of(About::Release), of(About::Plugins));
+        let limit = Duration::from_millis(200);
+        bell.ring_for(About::Plugins);
+        assert!(tokio::time::timeout(limit, plugins.next(false)).await.is_ok());
+        assert!(tokio::time::timeout(limit, release.next(false)).await.is_err());
+        // What is watched is told to both.
+        bell.ring_asked();
+        assert!(tokio::time::timeout(limit, plugins.next(false)).await.is_ok());
+        assert!(tokio::time::timeout(limit, release.next(false)).await.is_ok());
+    }
 }

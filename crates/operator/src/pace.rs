@@ -73,3 +73,45 @@ impl Pace {
         wait
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESYNC: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn failures_are_waited_out_longer_and_longer_until_a_round_is_whole() {
+        let mut pace = Pace::new(RESYNC);
+        let mut failed = || pace.after(Instant::now(), Made::Failed).as_millis();
+        assert_eq!([failed(), failed(), failed(), failed()], [250, 500, 1000, 2000]);
+        assert_eq!([failed(), failed()], [4000, 4000]);
+        assert!(pace.after(Instant::now(), Made::Whole(None)) > RESYNC / 2);
+        assert_eq!(pace.after(Instant::now(), Made::Failed).as_millis(), 250);
+    }
+
+    #[test]
+    fn what_fails_in_part_is_asked_for_again_soon_until_it_lasts() {
+        let mut pace = Pace::new(RESYNC);
+        let due = Some(Duration::from_secs(20));
+        for expected in [250, 500, 500] {
+            assert_eq!(pace.after(Instant::now(), Made::InPart(due)).as_millis(), expected);
+        }
+        let long_ago = Instant::now().checked_sub(PASSING).unwrap();
+        pace.failing_since = Some(long_ago);
+        for expected in [500, 1000, 2000, 4000, 4000] {
+            assert_eq!(pace.after(Instant::now(), Made::InPart(due)).as_millis(), expected);
+        }
+    }
+
+    #[test]
+    fn a_round_is_never_followed_at_once_nor_put_off_for_ever() {
+        let mut pace = Pace::new(RESYNC);
+        let mut after = |wait| pace.after(Instant::now(), Made::Whole(wait));
+        assert_eq!(after(Some(Duration::ZERO)), SHORTEST_PAUSE);
+        assert_eq!(after(Some(Duration::from_secs(3600))), RESYNC);
+        let slow = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        let left = pace.after(slow, Made::Whole(Some(Duration::from_secs(2))));
+        assert_eq!(left, Duration::from_secs(1), "half of what it was due after");
+    }
+}

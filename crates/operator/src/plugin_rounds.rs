@@ -16,9 +16,6 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rounds that are made at once, one after the other: what begins says so, is held and is applied.
-const AT_ONCE: usize = 3;
-
 /// Makes rounds about the plugins of one cluster.
 pub struct PluginRounds {
     shared: Arc<Shared>,
@@ -68,16 +65,9 @@ impl PluginRounds {
 impl Rounds for PluginRounds {
     const ABOUT: About = About::Plugins;
 
-    async fn run(&mut self, mut now: Timestamp) -> Duration {
+    async fn run(&mut self, now: Timestamp) -> Duration {
         let started = Instant::now();
-        let mut result = self.round(now).await;
-        for _ in 1..AT_ONCE {
-            if !matches!(result, Ok(Some(Duration::ZERO))) {
-                break;
-            }
-            now = Timestamp::now();
-            result = self.round(now).await;
-        }
+        let result = self.round(now).await;
         let made = result.map_or_else(
             |error| {
                 if error != CallError::NotLeader {

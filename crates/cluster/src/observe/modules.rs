@@ -62,6 +62,21 @@ pub async fn world<A: ApiServer>(
     Ok(Some(world))
 }
 
+/// One ModuleInfo of a cluster as it is now; None where it is gone, or of another cluster.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn module_info<A: ApiServer>(
+    home: &A,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<InfoFacts>, CallError> {
+    let found = typed::<o::ModuleInfo, _>(home, "", name).await?;
+    let of =
+        |found: &o::ModuleInfo| found.metadata.labels.as_ref()?.get(CLUSTER_NAME_LABEL).cloned();
+    Ok(found.filter(|found| of(found).as_deref() == Some(cluster)).map(info))
+}
+
 fn info(info: o::ModuleInfo) -> InfoFacts {
     let meta = info.metadata;
     let of = |map: &Option<BTreeMap<String, String>>, key: &str| {
