@@ -91,8 +91,8 @@ async fn loop_and_template(bench: &Bench, helm: &Path, chart: &Path) -> Result<(
     Ok((rendering, sending))
 }
 
-/// Seconds from the moment at which the API server has accepted the ModuleInfo until it has accepted
-/// the last object; afterwards the plugin works, and is removed again.
+/// Seconds from the moment at which the API server has accepted the ModuleInfo until it has
+/// accepted the last object; afterwards the plugin works, and is removed again.
 async fn install(bench: &Bench) -> Result<f64> {
     let from = std::fs::metadata(bench.plane.audit_log())?.len();
     bench.ask_plugin(GLOBAL, NAME, VERSION, &json!({})).await?;

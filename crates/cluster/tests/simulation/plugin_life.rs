@@ -95,11 +95,18 @@ pub(crate) fn of(world: &World, module: &str) -> Vec<String> {
 }
 
 pub(crate) fn of_store(store: &Store, module: &str) -> Vec<String> {
-    let all = store.objects.iter().filter(|(key, stored)| {
-        let is_record = key.1 == "AppRelease" && key.3 == module;
-        is_record || owner(Some(&stored.value)) == Some(module)
-    });
-    all.map(|(key, stored)| format!("{key:?} {}", stored.value)).collect()
+    let mut all = Vec::new();
+    for (key, stored) in &store.objects {
+        let mut value = stored.value.clone();
+        if key.1 == "AppRelease" && key.3 == module {
+            // A look for edits that was in vain is recorded, and the next one takes that back.
+            value["metadata"]["resourceVersion"].take();
+        } else if owner(Some(&value)) != Some(module) {
+            continue;
+        }
+        all.push(format!("{key:?} {value}"));
+    }
+    all
 }
 
 /// Nothing is left of either plugin but the customisations.
