@@ -2,6 +2,7 @@
 
 use super::images::Images;
 use anyhow::{Context as _, Result, ensure};
+use artifacts::digest::CHUNK;
 use artifacts::layout::Layout;
 use artifacts::sync::PARALLEL;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -10,9 +11,6 @@ use sandbox::TestRegistry;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-
-/// Bytes that are read at a time: as large as what we read.
-const CHUNK: usize = 256 * 1024;
 
 /// Sends every blob of a layout in one PUT each, then the manifests; nothing is asked or hashed.
 ///

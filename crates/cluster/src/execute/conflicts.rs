@@ -49,7 +49,7 @@ pub(super) async fn settle<A: ApiServer, R: Renderer, C: Contents>(
                 if foreign.is_empty() {
                     forced.insert(object.reference.clone());
                 }
-                refused.extend(foreign.iter().map(|c| told(object, c)));
+                refused.extend(foreign.iter().map(|c| told(&step.module_info, object, c)));
             }
             Err(error) => return Err(error.into()),
         }
@@ -65,10 +65,11 @@ pub(super) async fn settle<A: ApiServer, R: Renderer, C: Contents>(
 const VALUE_SHOWN: usize = 96;
 
 /// Whose the field is and what the release sets there, so that its owner can give it up by setting
-/// the same. Of a Secret no value is told.
-fn told(object: &Prepared, conflict: &FieldConflict) -> String {
-    let wanted = field::value_at(&object.body, &conflict.field);
-    let wanted = wanted.filter(|_| object.reference.kind != "Secret");
+/// the same. Of a Secret no value is told, and none of a plugin: there the settings of its users
+/// stand, and a setting may be a password.
+fn told(module_info: &str, object: &Prepared, conflict: &FieldConflict) -> String {
+    let may_be_told = object.reference.kind != "Secret" && module_info.is_empty();
+    let wanted = field::value_at(&object.body, &conflict.field).filter(|_| may_be_told);
     let wanted = wanted.map_or_else(String::new, |value| {
         format!(", the release sets it to {}", api::text::line(&value.to_string(), VALUE_SHOWN))
     });
@@ -141,4 +142,27 @@ fn is_target(patch: &PatchSpec, object: &ObjectRef) -> bool {
 fn is_patched(conflict: &FieldConflict, object: &Prepared, patches: &[PatchSpec]) -> bool {
     let of_object = patches.iter().filter(|p| is_target(p, &object.reference));
     of_object.flat_map(|p| &p.operations).any(|o| field::meets(&object.body, o, &conflict.field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_may_be_a_password_is_not_told() {
+        let conflict =
+            FieldConflict { manager: "kubectl".to_owned(), field: ".data.key".to_owned() };
+        let of = |kind: &str, module_info: &str| {
+            let object = json!({
+                "apiVersion": "v1", "kind": kind,
+                "metadata": { "name": "x", "namespace": "n" }, "data": { "key": "canary" },
+            });
+            told(module_info, &apply::prepare(vec![object], "own").unwrap()[0], &conflict)
+        };
+        assert!(of("ConfigMap", "").ends_with(", the release sets it to \"canary\""));
+        for hidden in [of("Secret", ""), of("ConfigMap", "global-pages")] {
+            assert!(hidden.contains("kubectl") && !hidden.contains("canary"), "{hidden}");
+        }
+    }
 }
