@@ -2,7 +2,7 @@
 //! so four do; tests that measure how long something takes have fewer beside them, and some need
 //! the machine for themselves.
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 /// Platforms at a time. Tests run in one thread more, for one that takes no place: `cargo xtask
 /// test`.
@@ -10,10 +10,15 @@ const PLATFORMS: u32 = 4;
 
 static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
 
+/// Whole clusters come one after the other: they have the same names and addresses. Who waits for
+/// them waits here, where nobody stands behind.
+static CLUSTERS: Mutex<()> = Mutex::const_new(());
+
 /// A place on the machine, given up when this value is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _places: Option<SemaphorePermit<'static>>,
+    _clusters: Option<MutexGuard<'static, ()>>,
 }
 
 impl Turn {
@@ -25,13 +30,15 @@ impl Turn {
     /// Takes no place: for what waits nearly all the time, for minutes, and is no matter to others.
     #[must_use]
     pub const fn at_rest() -> Self {
-        Self { _places: None }
+        Self { _places: None, _clusters: None }
     }
 
-    /// Waits until only one other works on the machine: whole clusters wait a lot, but they need a
-    /// core of their own.
-    pub async fn beside_one() -> Self {
-        Self::places(PLATFORMS - 1).await
+    /// Waits until no other whole clusters are up and only two platforms work on the machine: they
+    /// wait a lot, but they need a core of their own.
+    pub async fn whole_clusters() -> Self {
+        let clusters = CLUSTERS.lock().await;
+        let turn = Self::places(PLATFORMS - 2).await;
+        Self { _clusters: Some(clusters), ..turn }
     }
 
     /// Waits until only two others work on the machine: what is measured then is told by a limit.
@@ -46,7 +53,7 @@ impl Turn {
 
     async fn places(count: u32) -> Self {
         match MACHINE.acquire_many(count).await {
-            Ok(places) => Self { _places: Some(places) },
+            Ok(places) => Self { _places: Some(places), _clusters: None },
             Err(closed) => unreachable!("nobody closes it: {closed}"),
         }
     }

@@ -65,7 +65,8 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     told(times, "tests", || {
         // Every unit test, those beside the tests on clusters too; then all others but these.
         let units = ["--lib", "--bins"];
-        let others = ["--exclude", CLUSTER_TESTS, "--test", "*"];
+        // More threads than cores: those that start an API server wait more than they compute.
+        let others = ["--exclude", CLUSTER_TESTS, "--test", "*", "--", "--test-threads=4"];
         let documents = ["--exclude", CLUSTER_TESTS, "--doc"];
         let mut failed = Vec::new();
         for part in [&units[..], &others, &documents] {
