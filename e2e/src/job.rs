@@ -151,7 +151,7 @@ pub const STEPS: [Step; 20] = [
         "Both are removed, pages is installed again: its customisation is in force again",
         "kubectl delete moduleinfo workload-a-node-metrics workload-a-pages --timeout=120s \\\n&& kubectl apply -f \"$JOB/plugins.yaml\" -l cpaas.io/module-name=pages && kubectl wait --for=jsonpath='{.status.phase}'=Running moduleinfo/workload-a-pages --timeout=120s \\\n&& KUBECONFIG=\"$WORKLOAD_A\" kubectl -n cpaas-plugins get deployment pages -o jsonpath='{.spec.template.spec.containers[0].resources.limits.memory}{\"\\n\"}'",
         0,
-        &["deleted", "48Mi"],
+        &["deleted", "128Mi"],
     ),
     step(
         "Every cluster is at its target",

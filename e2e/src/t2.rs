@@ -16,7 +16,7 @@ mod workload;
 
 pub use editing::{Edits, Watched};
 pub use end_state::EndState;
-pub use node::set_runtime;
+pub use node::{make_static_pod, set_runtime};
 pub use operator::{Lease, Operator, Start};
 pub use platform::ADMINISTRATOR;
 pub use plugins::{Plugin, chart_of, installed_app, plugin_rights};

@@ -4,6 +4,7 @@
 mod answer;
 mod depth;
 mod discovery;
+mod together;
 
 use crate::call::CallError;
 use crate::server::{ApiServer, ApplyOptions, ListQuery, PatchBody, Right};
@@ -17,7 +18,8 @@ use planner::apply::Scopes;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::RwLock;
+use together::Together;
+use tokio::sync::{RwLock, SemaphorePermit};
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +55,8 @@ pub struct Live {
     manager: &'static str,
     fence: Option<Arc<dyn Fence>>,
     hearing: Option<Arc<dyn Hearing>>,
+    /// Where many ask.
+    together: Option<Arc<Together>>,
     /// The kinds that are served, and when that was seen.
     discovered: Arc<RwLock<Option<(Instant, Discovered)>>>,
 }
@@ -88,6 +92,7 @@ impl Live {
             manager: FIELD_MANAGER,
             fence: None,
             hearing: None,
+            together: None,
             discovered: Arc::default(),
         }
     }
@@ -112,6 +117,14 @@ impl Live {
         self
     }
 
+    /// Is asked by many: reads what they ask for at the same time once for all of them, and sends
+    /// only so many requests at a time.
+    #[must_use]
+    pub fn together(mut self) -> Self {
+        self.together = Some(Arc::default());
+        self
+    }
+
     /// Applies under another field manager.
     #[must_use]
     pub const fn managed_by(mut self, manager: &'static str) -> Self {
@@ -127,13 +140,25 @@ impl Live {
         self.client.clone()
     }
 
-    /// Sends a request. A read for which the server has no time yet is sent again for a moment; a
-    /// write never is: whoever made the round decides anew.
+    /// Reads, together with whoever asks for the same.
+    async fn read(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
+        let Some(together) = &self.together else { return self.send(request).await };
+        let accept = request.headers().get(http::header::ACCEPT).map(|a| a.as_bytes());
+        let key = format!("{} {:?}", request.uri(), accept.map(String::from_utf8_lossy));
+        let server = self.clone();
+        together.read(key, async move { server.send(request).await }).await
+    }
+
+    /// Sends a request that changes nothing. A read for which the server has no time yet is sent
+    /// again for a moment; a write never is: whoever made the round decides anew.
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
         let until = Instant::now() + BUSY_LIMIT;
         let is_read = request.method() == Method::GET;
         loop {
-            match self.attempt(request.clone()).await? {
+            let place = self.place().await;
+            let answer = self.attempt(request.clone()).await?;
+            drop(place);
+            match answer {
                 Answer::Value(value) => return Ok(value),
                 Answer::Busy { wait, error } => {
                     if !is_read || Instant::now() + wait > until {
@@ -158,13 +183,25 @@ impl Live {
         }
     }
 
-    /// Sends a write, where the fence lets it.
+    /// Sends a write, where the fence lets it when its turn has come.
     async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
+        let _place = self.place().await;
         let _pass = match &self.fence {
             Some(fence) => Some(fence.pass().ok_or(CallError::NotLeader)?),
             None => None,
         };
-        self.send(request).await
+        match self.attempt(request).await? {
+            Answer::Value(value) => Ok(value),
+            Answer::Busy { wait: _, error } => Err(error),
+        }
+    }
+
+    /// A place among the requests that are under way, where there are only so many.
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        match &self.together {
+            Some(together) => together.place().await,
+            None => None,
+        }
     }
 
     async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, CallError> {
@@ -240,7 +277,7 @@ impl ApiServer for Live {
             Err(CallError::KindAbsent(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        match self.send(request(Method::GET, &path, None)?).await {
+        match self.read(request(Method::GET, &path, None)?).await {
             Ok(value) => Ok(Some(value)),
             Err(CallError::NotFound(_) | CallError::KindAbsent(_)) => Ok(None),
             Err(error) => Err(error),
@@ -271,7 +308,7 @@ impl ApiServer for Live {
                 let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
                 list.headers_mut().insert("accept", http::HeaderValue::from_static(accept));
             }
-            let mut page = self.send(list).await?;
+            let mut page = self.read(list).await?;
             if let Some(hearing) = &self.hearing {
                 hearing.listed();
             }

@@ -4,11 +4,13 @@
 mod fleet;
 mod inventory;
 mod modules;
+mod route;
 mod workload;
 
-pub use fleet::{Fleet, LiveFleet, NoRoute, Route, address, config_of, route};
+pub use fleet::{Fleet, LiveFleet};
 pub use inventory::{Patches, patch_specs};
 pub use modules::{Catalogue, catalogue, module_info, world};
+pub use route::{NoRoute, Place, Route, config_of, place, route};
 
 use crate::call::CallError;
 use crate::execute::ContentError;
@@ -83,19 +85,19 @@ impl<A> Clone for Servers<'_, A> {
 
 impl<A> Copy for Servers<'_, A> {}
 
-/// Reads the world for a round about a cluster.
+/// Reads the world for a round about a cluster whose own object was read: without that there is no
+/// round, while everything else may be unknown.
 pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
     servers: Servers<'_, A>,
     releases: &R,
     fleet: &F,
     subject: &Subject,
+    shadow: Option<o::ClusterVersionShadow>,
     depth: Depth,
-) -> Result<Snapshot, CallError> {
+) -> Snapshot {
     let Servers { home, server } = servers;
     let cluster = subject.cluster.as_str();
-    // Without its own object there is no round: everything else may be unknown.
-    let cvsh = typed::<o::ClusterVersionShadow, _>(home, NAMESPACE, cluster).await?;
-    let cvsh = cvsh.map(|c| CvshFacts {
+    let cvsh = shadow.map(|c| CvshFacts {
         generation: c.metadata.generation,
         desired_update: c.spec.desired_update,
         status: c.status.unwrap_or_default(),
@@ -142,7 +144,7 @@ pub async fn observe<A: ApiServer, R: Releases, F: Fleet>(
     if depth == Depth::Preflight {
         read_preflight_inputs(servers, fleet, &mut snapshot).await;
     }
-    Ok(snapshot)
+    snapshot
 }
 
 /// Whether the upgrade under way moves plugins as well.
@@ -289,6 +291,7 @@ async fn cluster_object<A: ApiServer>(
     let found = typed::<o::Cluster, _>(server, "", cluster).await;
     observed(found.map(|cluster| {
         cluster.map(|c| ClusterObjectFacts {
+            uid: c.metadata.uid.unwrap_or_default(),
             kind: c.spec.kind,
             phase: c.status.unwrap_or_default().phase,
             labels: c.metadata.labels.unwrap_or_default(),

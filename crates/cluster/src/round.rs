@@ -16,6 +16,7 @@ use api::objects::{Cluster, ClusterVersionShadow, ClusterVersionShadowStatus, ob
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource as _;
+use planner::snapshot::{ClusterObjectFacts, Observed};
 use planner::{Outcome, Plan, Step, StepResult};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -77,15 +78,17 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
     pub async fn run(&self, announcer: &mut Announcer) -> Result<Ended, CallError> {
         let begun = Instant::now();
         let shadow = self.shadow().await?;
-        announcer.catch_up(self.home, &shadow, self.now).await?;
         let subject = Subject {
             cluster: self.cluster.to_owned(),
             cvo_version: self.version.clone(),
             now: self.now,
         };
-        let depth = depth(shadow);
+        let depth = depth(&shadow);
         let servers = Servers { home: self.home, server: self.server };
-        let snapshot = observe(servers, self.store, self.fleet, &subject, depth).await?;
+        let own = Some(shadow.clone());
+        let snapshot = observe(servers, self.store, self.fleet, &subject, own, depth).await;
+        self.is_of_this_cluster(&shadow, &snapshot.cluster_object)?;
+        announcer.catch_up(self.home, &shadow, self.now).await?;
         let previous = snapshot.status();
         let plan = planner::plan(&snapshot);
         let deadline = (begun + ROUND_LIMIT).max(Instant::now() + STEPS_AT_LEAST);
@@ -113,7 +116,6 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
     async fn shadow(&self) -> Result<ClusterVersionShadow, CallError> {
         let found = typed::<ClusterVersionShadow, _>(self.home, NAMESPACE, self.cluster).await?;
         if let Some(found) = found {
-            self.is_of_this_cluster(&found).await?;
             return Ok(found);
         }
         let reference = object_ref::<ClusterVersionShadow>(NAMESPACE, self.cluster);
@@ -137,23 +139,27 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
 
     /// What was kept of an earlier cluster of this name says nothing of the one that is registered
     /// now: it is waited for until it has gone with its owner.
-    async fn is_of_this_cluster(&self, shadow: &ClusterVersionShadow) -> Result<(), CallError> {
-        let owners = shadow.metadata.owner_references.iter().flatten();
+    fn is_of_this_cluster(
+        &self,
+        shadow: &ClusterVersionShadow,
+        cluster: &Observed<Option<ClusterObjectFacts>>,
+    ) -> Result<(), CallError> {
         let kind = Cluster::kind(&());
-        let Some(before) = owners.into_iter().find(|owner| owner.kind == kind) else {
-            return Ok(());
-        };
-        if self.cluster == GLOBAL {
-            return Ok(());
-        }
-        let now = self.owner().await?;
-        if now.get("uid").and_then(Value::as_str) == Some(before.uid.as_str()) {
-            return Ok(());
-        }
+        let mut owners = shadow.metadata.owner_references.iter().flatten();
+        let before = owners.find(|owner| owner.kind == kind);
+        let Some(before) = before.filter(|_| self.cluster != GLOBAL) else { return Ok(()) };
         let name = self.cluster;
-        Err(CallError::Conflict(format!(
-            "ClusterVersionShadow {name} is of an earlier cluster {name}, and goes with it"
-        )))
+        match cluster {
+            Observed::Value(Some(now)) if now.uid == before.uid => Ok(()),
+            Observed::Value(Some(_)) => Err(CallError::Conflict(format!(
+                "ClusterVersionShadow {name} is of an earlier cluster {name}, and goes with it"
+            ))),
+            Observed::Value(None) | Observed::KindAbsent => {
+                Err(CallError::NotFound(object_ref::<Cluster>("", name).to_string()))
+            }
+            Observed::Unknown(error) => Err(CallError::Unavailable(error.clone())),
+            Observed::NotRead => Ok(()),
+        }
     }
 
     /// The registered cluster as the owner of what is kept of it.
@@ -212,10 +218,9 @@ pub(crate) async fn execute_all<A: ApiServer, R: Renderer, C: Contents>(
 }
 
 /// While an upgrade runs and nothing else is asked for, preflight's inputs are not read.
-fn depth(shadow: ClusterVersionShadow) -> Depth {
-    let status = shadow.status.unwrap_or_default();
-    let under_way = planner::request::in_flight(&status);
-    let wish = shadow.spec.desired_update.map(|d| d.version).unwrap_or_default();
+fn depth(shadow: &ClusterVersionShadow) -> Depth {
+    let under_way = shadow.status.as_ref().and_then(planner::request::in_flight);
+    let wish = shadow.spec.desired_update.as_ref().map_or("", |desired| &desired.version);
     let only_that = under_way.is_some_and(|entry| wish.is_empty() || wish == entry.version);
     if only_that { Depth::Upgrade } else { Depth::Preflight }
 }

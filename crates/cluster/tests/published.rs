@@ -7,7 +7,7 @@ use api::Release;
 use api::objects::{Cluster, ClusterCredential};
 use cluster::Live;
 use cluster::execute::ContentError;
-use cluster::observe::{Depth, Fleet, Releases, Servers, Subject, observe};
+use cluster::observe::{Depth, Fleet, Releases, Servers, Subject, observe, typed};
 use planner::snapshot::{ManifestFacts, ManifestReady};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -100,10 +100,9 @@ async fn manifests(live: &Live, registry: &Slow) -> Vec<ManifestFacts> {
         cvo_version: "4.3.0".parse().unwrap(),
         now: "2026-11-22T20:00:00Z".parse().unwrap(),
     };
-    let snapshot =
-        observe(Servers { home: live, server: live }, registry, &Nobody, &subject, Depth::Upgrade)
-            .await
-            .unwrap();
+    let servers = Servers { home: live, server: live };
+    let shadow = typed(live, "cpaas-system", "global").await.unwrap();
+    let snapshot = observe(servers, registry, &Nobody, &subject, shadow, Depth::Upgrade).await;
     snapshot.manifests.value().unwrap().clone()
 }
 

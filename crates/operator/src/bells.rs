@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -38,8 +38,10 @@ pub struct Bell {
     plugins: Ear,
     /// Whether the way to the cluster may have changed since it was last looked at.
     way: AtomicBool,
-    /// The same of its address alone.
-    address: AtomicBool,
+    /// The same of what its Cluster object says of it.
+    place: AtomicBool,
+    /// The ClusterCredential that the way takes; None: any, for it is not known or not named.
+    credential: Mutex<Option<String>>,
 }
 
 /// What those are told that make the rounds about one thing.
@@ -56,9 +58,9 @@ struct Ear {
 pub enum Moved {
     /// Nothing.
     No,
-    /// At most its address: its Cluster object changed, of which each probe writes the status.
-    /// Where only metadata is watched, a look at that one object tells.
-    Address,
+    /// At most what its Cluster object says of it: each probe writes the status of that. Where only
+    /// metadata is watched, a look at that one object tells.
+    Place,
     /// Anything: a credential changed, or the way is not known.
     Way,
 }
@@ -93,18 +95,31 @@ impl Bell {
         self.way.store(true, Ordering::Release);
     }
 
-    /// The address of the cluster may have changed.
-    pub fn address_moved(&self) {
-        self.address.store(true, Ordering::Release);
+    /// What the Cluster object says of the way may have changed.
+    pub fn place_moved(&self) {
+        self.place.store(true, Ordering::Release);
+    }
+
+    /// Which ClusterCredential the way takes: changes of others say nothing of it. None: any may.
+    pub fn takes(&self, credential: Option<&str>) {
+        *self.taken() = credential.map(str::to_owned);
+    }
+
+    fn may_take(&self, credential: &str) -> bool {
+        self.taken().as_deref().is_none_or(|taken| taken == credential)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Option<String>> {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What may have changed since this was last asked.
     pub fn take_moved(&self) -> Moved {
         let way = self.way.swap(false, Ordering::AcqRel);
-        let address = self.address.swap(false, Ordering::AcqRel);
-        match (way, address) {
+        let place = self.place.swap(false, Ordering::AcqRel);
+        match (way, place) {
             (true, _) => Moved::Way,
-            (false, true) => Moved::Address,
+            (false, true) => Moved::Place,
             (false, false) => Moved::No,
         }
     }
@@ -150,17 +165,18 @@ impl Bells {
         let (is_cluster, is_credential) =
             (is(&o::Cluster::kind(&())), is(&o::ClusterCredential::kind(&())));
         let all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        let concerned = all.iter().filter(|(name, _)| match whom {
+        let concerned = all.iter().filter(|(name, bell)| match whom {
             Whom::Everyone => true,
             Whom::Cluster(cluster) => *name == cluster,
             Whom::Registered(cluster) => *name == cluster || *name == GLOBAL,
+            Whom::Through(credential) => bell.may_take(credential) || *name == GLOBAL,
         });
         for (_, bell) in concerned {
             if is_credential {
                 bell.moved();
             }
             if is_cluster {
-                bell.address_moved();
+                bell.place_moved();
             }
             if is_asked { bell.ring_asked() } else { bell.ring() }
         }
@@ -179,6 +195,8 @@ pub(crate) enum Whom {
     Cluster(String),
     /// A cluster, and the global one, which looks at all of them.
     Registered(String),
+    /// Those that are reached with this ClusterCredential, and the global one.
+    Through(String),
 }
 
 impl Whom {
@@ -192,6 +210,9 @@ impl Whom {
         }
         if is(&o::Cluster::kind(&())) {
             return Self::Registered(name);
+        }
+        if is(&o::ClusterCredential::kind(&())) {
+            return Self::Through(name);
         }
         if is(&o::ModuleInfo::kind(&())) {
             let of = object.labels().get(CLUSTER_NAME_LABEL).cloned();
@@ -295,6 +316,7 @@ mod tests {
             ("ClusterVersionShadow", "workload-a", None, one("workload-a")),
             ("ClusterModule", "workload-a", None, one("workload-a")),
             ("Cluster", "workload-a", None, Whom::Registered("workload-a".to_owned())),
+            ("ClusterCredential", "cc-1", None, Whom::Through("cc-1".to_owned())),
             ("ModuleInfo", "x", Some("workload-a"), Whom::Registered("workload-a".to_owned())),
             ("ResourcePatch", "rp-1", None, one(GLOBAL)),
             ("ConfigMap", CVO_CONFIG, None, Whom::Everyone),
@@ -311,12 +333,27 @@ mod tests {
         let (a, b) = (bells.of("workload-a"), bells.of("workload-b"));
         assert_eq!(a.take_moved(), Moved::No);
         bells.ring("Cluster", &Whom::Registered("workload-a".to_owned()));
-        assert_eq!((a.take_moved(), b.take_moved()), (Moved::Address, Moved::No));
+        assert_eq!((a.take_moved(), b.take_moved()), (Moved::Place, Moved::No));
         assert_eq!(a.take_moved(), Moved::No, "it is asked once");
         bells.ring("ClusterCredential", &Whom::Everyone);
         bells.ring("Cluster", &Whom::Registered("workload-a".to_owned()));
         assert_eq!((a.take_moved(), b.take_moved()), (Moved::Way, Moved::Way));
         assert_eq!((a.take_moved(), b.take_moved()), (Moved::No, Moved::No));
+    }
+
+    #[test]
+    fn a_credential_rings_for_those_who_may_take_it() {
+        let bells = Bells::default();
+        let (a, b, c) = (bells.of("a"), bells.of("b"), bells.of("c"));
+        a.takes(Some("cc-a"));
+        b.takes(Some("cc-b"));
+        let ring = |credential: &str| {
+            bells.ring("ClusterCredential", &Whom::Through(credential.to_owned()));
+            [&a, &b, &c].map(|bell| bell.take_moved() == Moved::Way)
+        };
+        assert_eq!(ring("cc-a"), [true, false, true]);
+        a.takes(None);
+        assert_eq!(ring("cc-b"), [true, true, true], "while its way is looked for, any may be it");
     }
 
     #[tokio::test]

@@ -79,7 +79,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let client = server.client().context("the API server cannot be reached")?;
     let triggers = triggers::Triggers::start(client, Arc::clone(&pulse));
     let mut election = tokio::spawn(election.run(resigned));
-    let home = server.behind(Arc::new(leadership.clone()));
+    let home = server.behind(Arc::new(leadership.clone())).together();
     let shared = round::Shared::new(home, settings, metrics, triggers.bells());
     let mut rounds = Box::pin(fleet::run(Arc::new(shared), leadership.clone(), stopped));
     tokio::select! {

@@ -4,7 +4,7 @@ use crate::bells::{Bell, Bells, Moved};
 use crate::triggers::Watch;
 use api::names::GLOBAL;
 use cluster::Live;
-use cluster::observe::{NoRoute, Route, address, route};
+use cluster::observe::{NoRoute, Route, place, route};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -75,8 +75,8 @@ impl Reach {
         if let Some(reached) = &reached {
             let stays = match moved {
                 Moved::No => true,
-                Moved::Address => {
-                    let now = address(&self.home, &self.cluster).await?;
+                Moved::Place => {
+                    let now = place(&self.home, &self.cluster).await?;
                     reached.route.leads_to(&now)
                 }
                 Moved::Way => false,
@@ -85,10 +85,14 @@ impl Reach {
                 return Ok(reached.server.clone());
             }
         }
+        // Until it is found, a change of any credential may be one of its own.
+        self.bell.takes(None);
         let route = route(&self.home, &self.cluster).await?;
-        if let Some(reached) = &reached
+        self.bell.takes(route.credential());
+        if let Some(reached) = reached.as_mut()
             && reached.route.is_that_of(&route)
         {
+            reached.route = route;
             return Ok(reached.server.clone());
         }
         let server = route.server().map_err(NoRoute::None)?;

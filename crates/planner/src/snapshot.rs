@@ -278,6 +278,8 @@ pub struct NodeFacts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterObjectFacts {
+    /// metadata.uid: another cluster of the same name has another.
+    pub uid: String,
     /// spec.type.
     pub kind: String,
     /// status.phase.

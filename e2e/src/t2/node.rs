@@ -38,7 +38,10 @@ pub async fn set_runtime(plane: &ControlPlane, runtime: &str) -> Result<()> {
 }
 
 /// A static Pod of the control plane on it.
-pub(super) async fn make_static_pod(plane: &ControlPlane, component: &str) -> Result<()> {
+///
+/// # Errors
+/// When it is refused.
+pub async fn make_static_pod(plane: &ControlPlane, component: &str) -> Result<()> {
     let pod = format!(
         "
 apiVersion: v1

@@ -17,6 +17,7 @@ impl Bench {
         let bin = self.folder().join("bin");
         fs::create_dir_all(&bin)?;
         symlink(self.folder().join("plane/kubectl"), bin.join("kubectl"))?;
+        symlink(&self.helm, bin.join("helm"))?;
         for program in ["ac", "violet"] {
             symlink(self.packages.programs.join(program), bin.join(program))?;
         }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use api::CheckName;
+use api::names::GLOBAL;
 use e2e::audit::Request;
 use e2e::t2::{ADMINISTRATOR, Bench, Operator, Start, condition, text};
 use serde_json::Value;
@@ -53,10 +54,11 @@ fn shown(cvsh: &Value) -> BTreeSet<Row> {
 }
 
 /// Preflight of the package in hand ends with this code and says of each check what the status
-/// says.
-async fn says_what_status_says(bench: &Bench, code: i32) -> Result<()> {
-    let in_hand = printed(&only_asks(bench, PREFLIGHT, code).await?)?;
-    let status = shown(&bench.cvsh().await?);
+/// of the cluster says.
+pub(crate) async fn says_what_status_says(bench: &Bench, cluster: &str, code: i32) -> Result<()> {
+    let preflight = format!("{PREFLIGHT} --cluster={cluster}");
+    let in_hand = printed(&only_asks(bench, &preflight, code).await?)?;
+    let status = shown(&bench.of(cluster).cvsh().await?);
     ensure!(in_hand.len() == CheckName::ALL.len(), "{in_hand:#?}");
     let (only, other): (Vec<_>, Vec<_>) =
         (in_hand.difference(&status).collect(), status.difference(&in_hand).collect());
@@ -81,24 +83,24 @@ async fn i8_readonly_phases_change_nothing() -> Result<()> {
     only_asks(&bench, PREFLIGHT, 0).await?;
     bench.publish("4.3.0").await?;
     bench.all_pass("4.3.0").await?;
-    says_what_status_says(&bench, 0).await?;
+    says_what_status_says(&bench, GLOBAL, 0).await?;
     // What passed once stands in both.
     bench.set_runtime("docker://24.0.7").await?;
     bench.nudge().await?;
-    says_what_status_says(&bench, 0).await?;
+    says_what_status_says(&bench, GLOBAL, 0).await?;
     bench.set_runtime("containerd://2.2.0").await?;
     bench
         .must("kubectl cordon node-1 && kubectl -n cpaas-system delete secret platform-license")
         .await?;
     bench.nudge().await?;
     bench.check_becomes("PlatformLicense", "Failed", "").await?;
-    says_what_status_says(&bench, 1).await?;
+    says_what_status_says(&bench, GLOBAL, 1).await?;
     // A request that waits for it.
     bench.ask_for("4.3.0").await?;
     bench.condition_becomes("Stalled", "True", "PreflightFailed").await?;
     let desired = bench.cvsh().await?;
     ensure!(text(&desired, "/status/preflight/version") == "4.3.0", "{desired}");
-    says_what_status_says(&bench, 1).await
+    says_what_status_says(&bench, GLOBAL, 1).await
 }
 
 /// A blob as the registry keeps it.

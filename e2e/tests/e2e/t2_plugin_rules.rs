@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use api::names::{GLOBAL, module_info};
-use e2e::t2::{Bench, Plugin, text};
+use e2e::t2::{Bench, Plugin, condition, text};
 use serde_json::{Value, json};
 
 /// A plugin that runs, what its next version says, and why that is not begun.
@@ -28,10 +28,17 @@ fn upgrades() -> Vec<(&'static str, Value, &'static str)> {
 /// A plugin that is asked for, what it says, and why it is not begun.
 fn installs() -> Vec<(&'static str, Value, &'static str)> {
     let needs = |other: &str| json!({ "dependencies": [{ "moduleName": other }] });
-    let cluster =
-        |rule: &str| json!({ "affinity": { rule: { "matchLabels": { "disk": "fast" } } } });
+    let cluster = |rule: &str, disk: &str| {
+        let labels = json!({ "matchLabels": { "disk": disk } });
+        json!({ "affinity": { rule: labels } })
+    };
     vec![
-        ("wanting", cluster("clusterAffinity"), "it must have the labels disk=fast"),
+        ("wanting", cluster("clusterAffinity", "fast"), "it must have the labels disk=fast"),
+        (
+            "shunning",
+            cluster("clusterAntiAffinity", "slow"),
+            "it must not have the labels disk=slow",
+        ),
         (
             "apart",
             json!({ "affinity": { "pluginAntiAffinity": ["pages"] } }),
@@ -67,13 +74,34 @@ async fn each_rule_of_a_plugin_holds_and_is_said() -> Result<()> {
     not_installed(&bench).await?;
     not_upgraded(&bench).await?;
     must_not_be_left_out(&bench).await?;
+    takes_too_long(&bench).await?;
     core_and_kept(&bench).await
+}
+
+/// One that takes longer than it may says so, and goes on where it was.
+async fn takes_too_long(bench: &Bench) -> Result<()> {
+    let more = json!({ "transitTimeout": 3 });
+    bench.bring_plugin(&Plugin { more, ..Plugin::agnostic("late", "1.0.0") }).await?;
+    bench.must("kubectl cordon node-1").await?;
+    ask(bench, "late", "1.0.0").await?;
+    let late = |info: &Value| {
+        text(condition(info, "Ready"), "/reason") == "TimedOut"
+            && text(info, "/status/phase") == "Failed"
+    };
+    bench.plugin_until(GLOBAL, "late", "it to take longer than it may", late).await?;
+    bench.must("kubectl uncordon node-1").await?;
+    bench.plugin_runs(GLOBAL, "late", "1.0.0").await?;
+    Ok(())
 }
 
 async fn not_installed(bench: &Bench) -> Result<()> {
     for (name, more, _) in installs() {
         bench.bring_plugin(&Plugin { more, ..Plugin::agnostic(name, "1.0.0") }).await?;
     }
+    let label = |value: &str| {
+        format!("kubectl label --overwrite clusters.platform.tkestack.io {GLOBAL} {value}")
+    };
+    bench.must(&label("disk=slow")).await?;
     for (name, ..) in installs() {
         ask(bench, name, "1.0.0").await?;
     }
@@ -81,11 +109,11 @@ async fn not_installed(bench: &Bench) -> Result<()> {
         let info = says(bench, name, why).await?;
         ensure!(text(&info, "/status/phase") == "Pending", "{info:#}");
     }
-    // The cluster is given what the plugin wants.
-    let label =
-        |value: &str| format!("kubectl label clusters.platform.tkestack.io {GLOBAL} {value}");
+    // The cluster is given what one plugin wants, and no more has what the other shuns.
     bench.must(&label("disk=fast")).await?;
-    bench.plugin_runs(GLOBAL, "wanting", "1.0.0").await?;
+    for name in ["wanting", "shunning"] {
+        bench.plugin_runs(GLOBAL, name, "1.0.0").await?;
+    }
     bench.must(&label("disk-")).await?;
     Ok(())
 }
@@ -153,6 +181,8 @@ async fn core_and_kept(bench: &Bench) -> Result<()> {
         bench.must(&format!("kubectl delete moduleinfo {object} --wait=false")).await?;
         let info = says(bench, name, why).await?;
         ensure!(info.pointer("/status/removeIsPrevented") == Some(&Value::Bool(true)), "{info:#}");
+        let leads = text(&info, "/status/blockReasons/0").contains("ac adm upgrade --cluster=");
+        ensure!(leads == (name == "kernel"), "{info:#}");
     }
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! Workload clusters: they follow global and never pass it, side by side, and none holds up
 //! another.
 
+use crate::t2_invariants::says_what_status_says;
 use crate::t2_signature::{key, record, signer};
 use anyhow::{Context as _, Result, ensure};
+use api::names::GLOBAL;
 use e2e::fake::{FakeServer, Manner, Model};
-use e2e::t2::{Bench, MODULES, check, condition, is_completed_at, set_runtime, text};
+use e2e::t2::{
+    Bench, MODULES, check, condition, is_completed_at, make_static_pod, set_runtime, text,
+};
+use sandbox::ControlPlane;
 use sandbox::platform::Registered;
+use sandbox::process::{run, run_with_input, wait_until};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
@@ -15,6 +21,8 @@ use tokio::task::JoinHandle;
 const LIMIT: Duration = Duration::from_secs(60);
 /// From what global has reached to the offer.
 const OFFERED: Duration = Duration::from_secs(5);
+/// How long an upgrade takes that nothing holds up, on a busy machine.
+const UNDISTURBED: Duration = Duration::from_secs(60);
 const A: &str = "workload-a";
 /// How long each answer of a slow cluster takes.
 const SLOW: Duration = Duration::from_secs(3);
@@ -66,12 +74,14 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     let said = bench.run(&preflight).await?.expect(1)?;
     let said = said.containing("GlobalNotReached")?.containing(A)?;
     // Whoever asks all the same waits, and it is said for what.
-    set_runtime(&plane, "docker://24.0.7").await?;
+    stands_in_the_way(&plane).await?;
     of.ask_for("4.3.0").await?;
     of.check_becomes("ClusterVersionUpgradeable", "Failed", "GlobalNotReached").await?;
-    looks_at_its_own_nodes(&bench, &preflight).await?;
-    set_runtime(&plane, "containerd://2.2.0").await?;
-    of.check_becomes("DockerRuntimeUnsupported", "Passed", "AsExpected").await?;
+    looks_at_itself(&bench, &preflight).await?;
+    goes_out_of_the_way(&plane).await?;
+    for (name, _) in IN_THE_WAY {
+        of.check_becomes(name, "Passed", "AsExpected").await?;
+    }
     let cvsh = of.cvsh().await?;
     for name in ["KubernetesVersionSupported", "DockerRuntimeUnsupported", "ClusterRunning"] {
         let state = text(check(&cvsh, name), "/state").to_owned();
@@ -105,19 +115,49 @@ async fn a_workload_cluster_follows_global() -> Result<()> {
     customised(&plane).await
 }
 
+/// The checks of what runs on a cluster, and why they fail once that stands in the way.
+const IN_THE_WAY: [(&str, &str); 4] = [
+    ("DockerRuntimeUnsupported", "DockerFound"),
+    ("ControlPlaneStaticPodsPresent", "StaticPodsMissing"),
+    ("CRIUpgradePodsAbsent", "UpgradePodsFound"),
+    ("CustomEtcdBackupCronJobsAbsent", "CustomBackupFound"),
+];
+
+/// Everything on a cluster that these checks find.
+async fn stands_in_the_way(plane: &ControlPlane) -> Result<()> {
+    set_runtime(plane, "docker://24.0.7").await?;
+    on(plane, "-n kube-system delete pod etcd-node-1 --now").await?;
+    on(plane, "-n default run cri-upgrade-node-1 --image=example.invalid/it:1").await?;
+    let job = "-n default create cronjob backup --image=example.invalid/it:1 --schedule=@yearly";
+    on(plane, &format!("{job} -- etcdctl snapshot save /x")).await
+}
+
+async fn goes_out_of_the_way(plane: &ControlPlane) -> Result<()> {
+    set_runtime(plane, "containerd://2.2.0").await?;
+    make_static_pod(plane, "etcd").await?;
+    on(plane, "-n default delete pod cri-upgrade-node-1 --now").await?;
+    on(plane, "-n default delete cronjob backup").await
+}
+
+/// Runs kubectl on a cluster.
+async fn on(plane: &ControlPlane, words: &str) -> Result<()> {
+    run(plane.kubectl().args(words.split(' ')), LIMIT).await.map(drop)
+}
+
 /// What the checks look at is that cluster, not global.
-async fn looks_at_its_own_nodes(bench: &Bench, preflight: &str) -> Result<()> {
-    let name = "DockerRuntimeUnsupported";
-    let row = bench.of(A).check_becomes(name, "Failed", "DockerFound").await?;
-    let said = bench.run(preflight).await?.expect(1)?.containing("DockerFound")?;
-    ensure!(said.text.contains(text(&row, "/message")), "{row:#} {said:?}");
-    let global = bench.cvsh().await?;
-    let state = text(check(&global, name), "/state");
-    ensure!(state == "Passed", "global has no such node, and says {state}");
+async fn looks_at_itself(bench: &Bench, preflight: &str) -> Result<()> {
+    for (name, reason) in IN_THE_WAY {
+        let row = bench.of(A).check_becomes(name, "Failed", reason).await?;
+        let said = bench.run(preflight).await?.expect(1)?.containing(reason)?;
+        ensure!(said.text.contains(text(&row, "/message")), "{row:#} {said:?}");
+        let global = bench.cvsh().await?;
+        let state = text(check(&global, name), "/state");
+        ensure!(state == "Passed", "{name}: global has nothing of it, and says {state}");
+    }
     Ok(())
 }
 
-async fn customised(plane: &sandbox::ControlPlane) -> Result<()> {
+async fn customised(plane: &ControlPlane) -> Result<()> {
     let patch = json!({
         "apiVersion": "operator.alauda.io/v1alpha1", "kind": "ResourcePatch",
         "metadata": { "name": "rp-a" },
@@ -132,12 +172,12 @@ async fn customised(plane: &sandbox::ControlPlane) -> Result<()> {
     });
     let mut apply = plane.kubectl();
     apply.args(["apply", "-f", "-"]);
-    sandbox::process::run_with_input(&mut apply, patch.to_string().as_bytes(), LIMIT).await?;
-    sandbox::process::wait_until("three replicas", LIMIT, || async {
+    run_with_input(&mut apply, patch.to_string().as_bytes(), LIMIT).await?;
+    wait_until("three replicas", LIMIT, || async {
         let mut get = plane.kubectl();
         get.args(["-n", "kube-system", "get", "deployment", "coredns", "-o"]);
         get.arg("jsonpath={.spec.replicas}");
-        Ok(sandbox::process::run(&mut get, LIMIT).await? == "3")
+        Ok(run(&mut get, LIMIT).await? == "3")
     })
     .await
 }
@@ -183,7 +223,7 @@ async fn a_cluster_that_is_gone_holds_up_nobody() -> Result<()> {
     bench.of(A).ask_for("4.3.0").await?;
     let began = Instant::now();
     bench.of(A).completed("4.3.0").await.with_context(|| operator.said())?;
-    eprintln!("beside a cluster that is gone: {:?}", began.elapsed());
+    ensure!(began.elapsed() < UNDISTURBED, "beside a cluster that is gone: {:?}", began.elapsed());
     let said = |c: &Value| {
         let reconciling = condition(c, "Reconciling");
         text(reconciling, "/status") == "True"
@@ -220,7 +260,7 @@ impl Strange {
     /// One that takes every connection and says nothing, one that answers with something else, and
     /// behind the certificate that is expected one that shows a page instead of answers, and one of
     /// which every answer takes seconds, in the middle of its installation.
-    async fn join(bench: &Bench, like: &sandbox::ControlPlane) -> Result<Self> {
+    async fn join(bench: &Bench, like: &ControlPlane) -> Result<Self> {
         let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
         let rubbish = TcpListener::bind(("127.0.0.1", 0)).await?;
         for (name, listener) in [("silent", &silent), ("rubbish", &rubbish)] {
@@ -300,16 +340,30 @@ async fn clusters_join_and_leave_in_the_middle_of_an_upgrade() -> Result<()> {
     bench.disable(&["KubernetesVersionSupported"]).await?;
     bench.publish("4.3.0").await?;
     bench.offered("4.3.0").await?;
+    // Until a Pod may run again, global is on its way.
+    bench.must("kubectl cordon node-1").await?;
     bench.ask_for("4.3.0").await?;
     let runs = |c: &Value| text(condition(c, "Reconciling"), "/reason") == "Upgrading";
-    bench.of(api::names::GLOBAL).cvsh_until("global to move", LIMIT, runs).await?;
+    bench.of(GLOBAL).cvsh_until("global to move", LIMIT, runs).await?;
     // One that joins while global moves is taken up like any other.
     let _joining = bench.joins("joining").await?;
+    ensure!(runs(&bench.cvsh().await?), "global was to move still: {:#}", bench.cvsh().await?);
+    bench.must("kubectl uncordon node-1").await?;
     bench.completed("4.3.0").await.with_context(|| operator.said())?;
     for name in [A, "leaving", "joining"] {
         bench.of(name).offered("4.3.0").await?;
+    }
+    for name in ["leaving", "joining"] {
         bench.of(name).ask_for("4.3.0").await?;
     }
+    let passed = |c: &Value| {
+        text(c, "/status/preflight/version") == "4.3.0"
+            && text(condition(c, "PreflightReady"), "/status") == "True"
+    };
+    bench.of(A).cvsh_until("its checks to pass", LIMIT, passed).await?;
+    says_what_status_says(&bench, A, 0).await?;
+    let said = bench.must(&format!("ac adm upgrade --cluster={A} --to=4.3.0")).await?;
+    ensure!(said.contains("4.3.0") && said.contains(A), "{said}");
     bench.of("leaving").cvsh_until("it to move", LIMIT, runs).await?;
     bench.kubectl(&["delete", "clusters.platform.tkestack.io", "leaving"]).await?;
     drop(leaving);

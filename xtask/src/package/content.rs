@@ -55,6 +55,8 @@ pub(crate) enum GoProgram {
     Coredns,
     /// Measures of a node.
     NodeExporter,
+    /// A web server.
+    Caddy,
 }
 
 /// Programs of the machine that releases hold.
@@ -84,6 +86,7 @@ impl Content {
                 let tool = match program {
                     GoProgram::Coredns => Tool::coredns(tag),
                     GoProgram::NodeExporter => Tool::node_exporter(tag),
+                    GoProgram::Caddy => Tool::caddy(tag),
                 };
                 (toolchain.build(&tool).await?, format!("{PROGRAMS}/{}", tool.name))
             }

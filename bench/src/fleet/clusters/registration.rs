@@ -29,7 +29,10 @@ pub(super) async fn register(bench: &Bench, model: &Model, name: &str, port: u16
     bench.merge(&format!("{MODULES}/{name}/status"), &json!({ "status": status })).await?;
     let cluster = json!({
         "apiVersion": "platform.tkestack.io/v1", "kind": "Cluster", "metadata": metadata,
-        "spec": { "type": "Baremetal", "tenantID": "default", "version": "1.33.13" },
+        "spec": {
+            "type": "Baremetal", "tenantID": "default", "version": "1.33.13",
+            "clusterCredentialRef": metadata,
+        },
     });
     bench.create(CLUSTERS, &cluster).await?;
     let address = json!({ "type": ADVERTISE, "host": "127.0.0.1", "port": port });

@@ -1,16 +1,14 @@
 //! The other clusters of the platform, as far as a round about global asks: which Kubernetes they
 //! run. A cluster that does not answer is Unknown for itself and holds up nobody.
 
+use super::route::{config_of, credential_of, credentials, server_of};
 use super::{Servers, observed, typed, typed_list};
-use crate::Live;
 use crate::call::CallError;
-use crate::server::{ApiServer, ListQuery};
-use api::names::{ADVERTISE, GLOBAL, NAMESPACE};
+use crate::server::ApiServer;
+use api::Version;
+use api::names::{GLOBAL, NAMESPACE};
 use api::objects::{Cluster, ClusterCredential, ClusterVersionShadow, HistoryState};
-use api::{Digest, Version};
-use base64::Engine as _;
 use futures::StreamExt as _;
-use kube::Resource as _;
 use planner::snapshot::Observed;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,106 +80,6 @@ pub(super) async fn reached_by_global<A: ApiServer>(home: &A) -> Observed<Vec<Ve
     }))
 }
 
-/// How a registered cluster is reached.
-#[derive(Clone)]
-pub struct Route {
-    config: kube::Config,
-    /// Of the address and the credential: another one is another way.
-    digest: Digest,
-}
-
-impl Route {
-    /// Whether nothing of it has changed.
-    #[must_use]
-    pub fn is_that_of(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-
-    /// Whether this is where it ends.
-    #[must_use]
-    pub fn leads_to(&self, address: &http::Uri) -> bool {
-        self.config.cluster_url == *address
-    }
-
-    /// The API server at its end.
-    ///
-    /// # Errors
-    /// When the credential cannot be used; never what it holds.
-    pub fn server(&self) -> Result<Live, String> {
-        server_of(self.config.clone())
-    }
-}
-
-/// Why there is no way to a cluster; never what a credential holds.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoute {
-    /// The look for it failed: one that was known still is.
-    #[error("{0}")]
-    Unknown(String),
-    /// There is none, or none any more: a credential that was taken away is not used on.
-    #[error("{0}")]
-    None(String),
-}
-
-/// Where the API server of a registered cluster is: one object is read, however many there are.
-///
-/// # Errors
-/// Says why it is nowhere, or why that is not known.
-pub async fn address<A: ApiServer>(home: &A, name: &str) -> Result<http::Uri, NoRoute> {
-    let said = |what: &str| format!("cluster {name} cannot be reached: {what}");
-    let cluster = typed::<Cluster, _>(home, "", name).await;
-    let cluster = cluster.map_err(|error| NoRoute::Unknown(said(&error.to_string())))?;
-    let cluster = cluster.ok_or_else(|| NoRoute::None(said("there is no such Cluster")))?;
-    address_of(&cluster).map_err(|why| NoRoute::None(said(&why)))
-}
-
-/// Finds how a registered cluster is reached.
-///
-/// # Errors
-/// Says why it is not, or why that is not known.
-pub async fn route<A: ApiServer>(home: &A, name: &str) -> Result<Route, NoRoute> {
-    let said = |what: String| format!("cluster {name} cannot be reached: {what}");
-    let unknown = |error: CallError| NoRoute::Unknown(said(error.to_string()));
-    let why = |what: String| NoRoute::None(said(what));
-    let (cluster, credentials) =
-        futures::join!(typed::<Cluster, _>(home, "", name), credentials(home),);
-    let cluster = cluster.map_err(unknown)?;
-    let cluster = cluster.ok_or_else(|| why("there is no such Cluster".to_owned()))?;
-    let credentials = credentials.map_err(unknown)?;
-    let credential = credential_of(&cluster, &credentials).map_err(why)?;
-    let config = config_of(&cluster, credential).map_err(why)?;
-    let of = &credential.spec;
-    let parts =
-        [&config.cluster_url.to_string(), &of.ca_cert, &of.token, &of.client_cert, &of.client_key];
-    let digest = Digest::of(parts.map(String::as_str).join("\n").as_bytes());
-    Ok(Route { config, digest })
-}
-
-/// A client; why there is none repeats lines of keys, so it is said in words of our own.
-fn server_of(config: kube::Config) -> Result<Live, String> {
-    let unusable = "the certificates or the key of its ClusterCredential cannot be used";
-    Live::new(config).map_err(|_| unusable.to_owned())
-}
-
-/// Every credential that can be read: a bad one is the affair of its own cluster.
-async fn credentials<A: ApiServer>(home: &A) -> Result<Vec<ClusterCredential>, CallError> {
-    let query = ListQuery::all(&ClusterCredential::api_version(&()), &ClusterCredential::kind(&()));
-    let all = home.list(&query).await?;
-    Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
-}
-
-/// The credential of a cluster.
-fn credential_of<'a>(
-    cluster: &Cluster,
-    credentials: &'a [ClusterCredential],
-) -> Result<&'a ClusterCredential, String> {
-    let name = cluster.metadata.name.as_deref().unwrap_or_default();
-    credentials
-        .iter()
-        .find(|c| c.spec.cluster_name == name)
-        .ok_or_else(|| format!("there is no ClusterCredential of {name} that can be read"))
-}
-
 /// How long one cluster, and all of them together, may take to answer.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -249,65 +147,10 @@ impl Fleet for LiveFleet {
     }
 }
 
-/// The address under which the API server of a registered cluster is advertised.
-fn address_of(cluster: &Cluster) -> Result<http::Uri, String> {
-    let status = cluster.status.clone().unwrap_or_default();
-    let address =
-        status.addresses.iter().find(|a| a.kind == ADVERTISE).or_else(|| status.addresses.first());
-    let address = address.ok_or("its Cluster object has no address")?;
-    let host = if address.host.contains(':') {
-        format!("[{}]", address.host)
-    } else {
-        address.host.clone()
-    };
-    let url = format!("https://{host}:{}{}", address.port, address.path);
-    url.parse::<http::Uri>().map_err(|e| format!("its address is malformed: {e}"))
-}
-
-/// The configuration of a client for a registered cluster.
-///
-/// # Errors
-/// When the Cluster has no address or the credential is malformed; never what a token holds.
-pub fn config_of(
-    cluster: &Cluster,
-    credential: &ClusterCredential,
-) -> Result<kube::Config, String> {
-    let mut config = kube::Config::new(address_of(cluster)?);
-    let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text);
-    if !credential.spec.ca_cert.is_empty() {
-        let pem =
-            decode(&credential.spec.ca_cert).map_err(|_| "its CA certificate is malformed")?;
-        let der = pem_to_der(&pem).ok_or("its CA certificate is malformed")?;
-        config.root_cert = Some(der);
-    }
-    // The client ends the program where it is no header, and every other cluster with it.
-    if !api::text::is_token(&credential.spec.token) {
-        return Err("its token holds a character that no token has".to_owned());
-    }
-    if !credential.spec.token.is_empty() {
-        config.auth_info.token = Some(credential.spec.token.clone().into());
-    }
-    if !credential.spec.client_cert.is_empty() {
-        config.auth_info.client_certificate_data = Some(credential.spec.client_cert.clone());
-        config.auth_info.client_key_data = Some(credential.spec.client_key.clone().into());
-    }
-    Ok(config)
-}
-
-/// The certificates of a PEM text.
-fn pem_to_der(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let text = std::str::from_utf8(pem).ok()?;
-    let mut all = Vec::new();
-    for block in text.split("-----BEGIN CERTIFICATE-----").skip(1) {
-        let body: String = block.split("-----END").next()?.split_whitespace().collect();
-        all.push(base64::engine::general_purpose::STANDARD.decode(body).ok()?);
-    }
-    (!all.is_empty()).then_some(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::names::ADVERTISE;
     use serde_json::json;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -366,17 +209,5 @@ mod tests {
         assert_eq!(answers.len(), names.len(), "each is named");
         assert!(answers.iter().all(|(_, answer)| matches!(answer, Observed::Unknown(_))));
         assert!(fleet.0.load(Ordering::Relaxed) < names.len(), "the last are not asked any more");
-    }
-
-    #[test]
-    fn a_malformed_key_is_never_repeated() {
-        let pem = "-----BEGIN PRIVATE KEY----- c2VjcmV0LXNlY3JldC1zZWNyZXQ";
-        let key = base64::engine::general_purpose::STANDARD.encode(pem);
-        let mut credential = credential("pasted", "");
-        credential.spec.client_cert = key.clone();
-        credential.spec.client_key = key;
-        let config = config_of(&cluster("pasted"), &credential).unwrap();
-        let why = server_of(config).err().expect("no key");
-        assert_eq!(why, "the certificates or the key of its ClusterCredential cannot be used");
     }
 }

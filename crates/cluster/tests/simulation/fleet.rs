@@ -16,7 +16,7 @@ use api::names::{ADVERTISE, GLOBAL, NAMESPACE};
 use api::objects::{
     Cluster, ClusterCredential, ClusterModule, ClusterVersionShadow, ModuleInfo, object_ref,
 };
-use cluster::observe::{address as address_of, route};
+use cluster::observe::{place, route};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -160,9 +160,9 @@ fn a_cluster_whose_address_moved_is_followed() {
         };
         world.server.outside(|store| store.update(&cluster, true, "platform", edit)).unwrap();
         let home = &world.server;
-        let found = async { (route(home, NAME).await, address_of(home, NAME).await) };
-        let (route, address) = runtime.block_on(found);
-        (route.unwrap(), address.unwrap())
+        let found = async { (route(home, NAME).await, place(home, NAME).await) };
+        let (route, place) = runtime.block_on(found);
+        (route.unwrap(), place.unwrap())
     };
     let (before, old) = advertised("10.0.0.1");
     let (probed, same) = advertised("10.0.0.1");

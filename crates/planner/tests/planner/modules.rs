@@ -353,6 +353,8 @@ fn upgrades_keep_to_their_path_and_their_risk_is_accepted() {
     edit(&mut world, "pages").spec.version = "1.1.0".into();
     settle(&mut world);
     assert_eq!(available(&world), ["1.3.0", "1.2.0"]);
+    let shown = &find_info(&world, "pages").status.available_versions[0];
+    assert_eq!((&*shown.risk_level, &*shown.description_en), ("High", "pages are gone"));
     edit(&mut world, "pages").spec.version = "1.3.0".into();
     let reasons = blocked(&world);
     let (cause, remedy) = api::remedy::split(&reasons[0]);

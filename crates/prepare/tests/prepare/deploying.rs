@@ -112,6 +112,15 @@ async fn walk(stage: &Stage) {
     assert_eq!(lower.code, 1);
     assert!(lower.err.contains("lower than the running one, 4.3.0"), "{}", lower.err);
     past_rights(stage, &newer).await;
+}
+
+/// From a platform that was just deployed on to releases that it must not take, or cannot.
+async fn refusals(stage: &Stage) {
+    let registry = registry(&stage.folder.path().join("registry")).await;
+    stage.platform(&registry, "4.2.1").await;
+    let newer = package(&stage.folder.path().join("4.3.0"), &Contents::default());
+    let first = stage.upgrade(&newer, &[]).await;
+    assert_eq!(first.code, 0, "{first:?}");
     in_flight(stage, &newer).await;
     unable(stage).await;
 }
@@ -215,10 +224,19 @@ async fn unable(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn deploy_comes_again_and_refuses_what_it_must() {
+async fn deploy_comes_again_and_never_goes_back() {
     let stage = Stage::new(true).await;
     tokio::select! {
         () = walk(&stage) => {}
+        () = lead(&stage) => unreachable!("it never returns"),
+    }
+}
+
+#[tokio::test]
+async fn deploy_refuses_what_it_must() {
+    let stage = Stage::new(true).await;
+    tokio::select! {
+        () = refusals(&stage) => {}
         () = lead(&stage) => unreachable!("it never returns"),
     }
 }

@@ -145,6 +145,21 @@ pub(crate) fn plugin(
     bytes: &[u8],
     signer: Option<&Signer>,
 ) -> PathBuf {
+    plugin_of(folder, [name, version], bytes, signer, None)
+}
+
+/// The same with an image for an architecture.
+pub(crate) fn plugin_for(folder: &Path, name: &str, architecture: &str) -> PathBuf {
+    plugin_of(folder, [name, "1.0.0"], b"noise", None, Some(architecture))
+}
+
+fn plugin_of(
+    folder: &Path,
+    [name, version]: [&str; 2],
+    bytes: &[u8],
+    signer: Option<&Signer>,
+    architecture: Option<&str>,
+) -> PathBuf {
     let work = tempfile::tempdir().unwrap();
     let stem = format!("{name}-{version}");
     let inside = work.path().join(&stem);
@@ -158,6 +173,11 @@ pub(crate) fn plugin(
     let mut layout = LayoutWriter::create(&inside.join("images")).unwrap();
     let repository = format!("acp/chart-{name}");
     let chart = layout.chart(&repository, version, &about, &packed).unwrap();
+    let images = architecture.map(|architecture| {
+        let image = ImageBuilder::new(Tree::default()).architecture(architecture);
+        let image = image.write(&mut layout, &format!("acp/{name}"), version).unwrap();
+        json!({ name: image })
+    });
     layout.finish().unwrap();
     let object = |kind: &str, name: &str, spec: &Value| {
         let labels = json!({ "cpaas.io/module-name": stem.split('-').next(), "cpaas.io/lifecycle-type": "Aligned" });
@@ -168,6 +188,7 @@ pub(crate) fn plugin(
     };
     let spec = json!({
         "name": name, "version": version, "targetClusterVersions": ["4.3"],
+        "images": images.unwrap_or_else(|| json!({})),
         "appReleases": [{ "name": name, "chartVersions": [{
             "name": repository, "releaseName": name, "version": version, "digest": chart.digest,
         }] }],

@@ -4,7 +4,7 @@
 use api::signing_key::Signer;
 use serde_json::json;
 
-use crate::packages::{Contents, noise, package, plugin, publisher};
+use crate::packages::{Contents, noise, package, plugin, plugin_for, publisher};
 use crate::stage::{Stage, registry};
 
 #[tokio::test]
@@ -34,6 +34,12 @@ async fn a_plugin_that_must_not_be_published_is_refused_before_anything_is_sent(
     let refused = stage.upgrade(&folder, &[]).await;
     sends_nothing(&refused, "plugins/cut-1.0.0.tgz is refused: it was cut");
     std::fs::remove_file(cut).unwrap();
+
+    let elsewhere = plugin_for(&plugins, "elsewhere", "arm64");
+    let refused = stage.upgrade(&folder, &[]).await;
+    sends_nothing(&refused, "plugins/elsewhere-1.0.0.tgz");
+    assert!(refused.err.contains("arm64") && refused.err.contains("amd64"), "{refused:?}");
+    std::fs::remove_file(elsewhere).unwrap();
 
     // The version is in the catalogue with another content.
     let labels = json!({ "cpaas.io/module-name": "other" });

@@ -175,6 +175,12 @@ impl Tool {
             .stamped("github.com/prometheus/common/version.Version", said)
     }
 
+    /// Caddy at a version such as `v2.11.9`.
+    pub fn caddy(version: &str) -> Self {
+        Self::published("caddy", "github.com/caddyserver/caddy/v2/cmd/caddy", version)
+            .stamped("github.com/caddyserver/caddy/v2.CustomVersion", version)
+    }
+
     /// The linker flags: no symbol table, and the stamps.
     pub(super) fn ldflags(&self) -> String {
         let mut flags = "-s -w".to_owned();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod accounts;
 mod canaries;
 mod failing;
 mod packages;

@@ -105,6 +105,7 @@ fn a_standby_gets_the_bytes_alone() {
     let ran = shell.run(&format!("{line} {address}"));
     insta::assert_snapshot!(ran.text(&[(&address, "REGISTRY")]));
     assert!(!registry.changes().is_empty());
+    assert!(registry.asked().iter().all(|asked| asked.authorization.is_empty()));
 }
 
 #[test]

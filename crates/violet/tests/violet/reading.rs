@@ -35,6 +35,15 @@ fn show() {
 }
 
 #[test]
+fn who_asks_for_it_is_told_which_platform_is_asked() {
+    let platform = platform();
+    let shell = Shell::at(&platform);
+    let told = format!("debug: platform http://{}", platform.server.address);
+    assert!(shell.run("list --debug").stderr.contains(&told));
+    assert_eq!(shell.run("list").stderr, "");
+}
+
+#[test]
 fn list() {
     let platform = platform();
     let shell = Shell::at(&platform);

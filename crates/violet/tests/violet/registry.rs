@@ -29,10 +29,21 @@ pub(crate) fn without_manifests(takes: Arc<AtomicBool>) -> Server {
 
 /// Starts one that lets nobody in.
 pub(crate) fn closed() -> Server {
-    Server::start(|_| {
-        let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
-        (401, vec![challenge], br#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_vec())
+    Server::start(|_| unauthorized())
+}
+
+/// Starts one that lets in who is authorized by this.
+pub(crate) fn of_one(authorization: &'static str) -> Server {
+    let held = Mutex::new(Held::new());
+    Server::start(move |asked| match asked.authorization == authorization {
+        true => answer(asked, &mut held.lock().unwrap()),
+        false => unauthorized(),
     })
+}
+
+fn unauthorized() -> Answer {
+    let challenge = ("www-authenticate", "Basic realm=\"x\"".to_owned());
+    (401, vec![challenge], br#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_vec())
 }
 
 fn answer(asked: &Asked, held: &mut Held) -> Answer {

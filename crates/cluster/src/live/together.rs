@@ -1,0 +1,197 @@
+//! Many that use one API server: reads of the same thing that are asked for at the same time are one
+//! request, and only so many requests are under way at a time. Who asks is never answered by a
+//! request that was sent before: what is read is as fresh as if it was read alone.
+
+use crate::call::CallError;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// Requests at a time: more would only wait in the server, and time out there.
+const IN_FLIGHT: usize = 32;
+/// From one request for a thing that many ask for to the next.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Things that are remembered before those that nobody asks for any more are forgotten.
+const REMEMBERED: usize = 4096;
+
+type Answer = Result<Value, CallError>;
+type Request = Shared<BoxFuture<'static, Answer>>;
+
+/// The requests to one API server.
+pub(super) struct Together {
+    things: Mutex<HashMap<String, Thing>>,
+    places: Semaphore,
+}
+
+impl Default for Together {
+    fn default() -> Self {
+        Self { things: Mutex::default(), places: Semaphore::new(IN_FLIGHT) }
+    }
+}
+
+/// One thing that is read.
+#[derive(Default)]
+struct Thing {
+    /// The request that was not sent yet, as long as somebody waits for it.
+    next: Option<WeakShared<BoxFuture<'static, Answer>>>,
+    /// How many wait for it.
+    askers: usize,
+    /// When the next one may be sent; None: at once, for the last was answered and only one had
+    /// waited for it.
+    due: Option<Instant>,
+}
+
+impl Together {
+    /// A place among the requests that are under way, in the order in which they are asked for.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.places.acquire().await.ok()
+    }
+
+    /// What `send` answers, which is called after this was; by whoever asks first.
+    pub(super) async fn read<S>(self: &Arc<Self>, key: String, send: S) -> Answer
+    where
+        S: Future<Output = Answer> + Send + 'static,
+    {
+        self.join(key, send).await
+    }
+
+    fn join<S>(self: &Arc<Self>, key: String, send: S) -> Request
+    where
+        S: Future<Output = Answer> + Send + 'static,
+    {
+        let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+        if things.len() >= REMEMBERED {
+            things.retain(|_, thing| !thing.is_at_rest());
+        }
+        let thing = things.entry(key.clone()).or_default();
+        if let Some(next) = thing.next.as_ref().and_then(WeakShared::upgrade) {
+            thing.askers += 1;
+            return next;
+        }
+        let due = thing.due;
+        let all = Arc::clone(self);
+        let request = async move {
+            if let Some(due) = due {
+                tokio::time::sleep_until(due).await;
+            }
+            let waited = all.of(&key, |thing| {
+                thing.next = None;
+                thing.due = Some(Instant::now() + INTERVAL);
+                thing.askers
+            });
+            let answer = send.await;
+            if waited == 1 {
+                all.of(&key, |thing| thing.due = None);
+            }
+            answer
+        };
+        let request = request.boxed().shared();
+        thing.askers = 1;
+        thing.next = request.downgrade();
+        request
+    }
+
+    fn of<T>(&self, key: &str, change: impl FnOnce(&mut Thing) -> T) -> T {
+        let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
+        change(things.entry(key.to_owned()).or_default())
+    }
+}
+
+impl Thing {
+    /// Whether nobody waits for it, and nobody would have to.
+    fn is_at_rest(&self) -> bool {
+        let is_waited_for = self.next.as_ref().and_then(WeakShared::upgrade).is_some();
+        !is_waited_for && self.due.is_none_or(|due| due <= Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// How long a request takes.
+    const TAKES: Duration = Duration::from_millis(40);
+
+    /// A server that answers the number of the request.
+    #[derive(Default)]
+    struct Server {
+        together: Arc<Together>,
+        requests: Arc<AtomicU64>,
+    }
+
+    impl Server {
+        async fn read(&self, key: &str) -> u64 {
+            let requests = Arc::clone(&self.requests);
+            let send = async move {
+                let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+                tokio::time::sleep(TAKES).await;
+                Ok(json!(number))
+            };
+            self.together.read(key.to_owned(), send).await.unwrap().as_u64().unwrap()
+        }
+
+        /// Asks after so many milliseconds.
+        async fn read_after(&self, wait_ms: u64, key: &str) -> u64 {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            self.read(key).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_ask_at_once_share_one_request() {
+        let server = Server::default();
+        let all = futures::future::join_all((0..50).map(|_| server.read("a"))).await;
+        // The first was sent before the others asked.
+        assert_eq!((all[0], &all[1..]), (1, &[2; 49][..]));
+        assert_eq!(server.read("b").await, 3, "another thing is another request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_answered_by_a_request_that_was_sent_before() {
+        let server = Server::default();
+        let late = (1..=50).map(|n| server.read_after(n % 30 + 1, "a"));
+        let (first, late) =
+            futures::future::join(server.read("a"), futures::future::join_all(late)).await;
+        assert_eq!((first, late), (1, vec![2; 50]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_alone_never_waits() {
+        let (server, begun) = (Server::default(), Instant::now());
+        for number in 1..=10 {
+            assert_eq!(server.read("a").await, number);
+        }
+        assert_eq!(begun.elapsed(), TAKES * 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_many_ask_for_is_asked_for_at_an_interval() {
+        let server = Server::default();
+        // For a second, one after the other; and each again.
+        let all = (0..1000).map(|n| server.read_after(n, "a"));
+        futures::future::join_all(all).await;
+        let sent = server.requests.load(Ordering::Relaxed);
+        assert!((10..=13).contains(&sent), "{sent} requests");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_holds_up_nobody() {
+        let server = Server::default();
+        let hasty = tokio::time::timeout(INTERVAL + TAKES / 2, server.read("a"));
+        let all = futures::future::join3(server.read("a"), hasty, server.read("a")).await;
+        assert_eq!((all.0, all.1.ok(), all.2), (1, None, 2));
+        // One that waits for its turn, and goes, leaves it to whoever comes.
+        let hasty = tokio::time::timeout(TAKES / 2, server.read("a")).await;
+        assert_eq!((hasty.ok(), server.read("a").await), (None, 3));
+        let gone = tokio::time::timeout(TAKES / 2, server.read("b")).await;
+        assert_eq!((gone.ok(), server.read("b").await), (None, 5));
+    }
+}
