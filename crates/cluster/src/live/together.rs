@@ -1,5 +1,5 @@
-//! Many that use one API server: reads of the same thing that are asked for at the same time are one
-//! request, and only so many requests are under way at a time. Who asks is never answered by a
+//! Many that use one API server: reads of the same thing that are asked for at the same time are
+//! one request, and only so many requests are under way at a time. Who asks is never answered by a
 //! request that was sent before: what is read is as fresh as if it was read alone.
 
 use crate::call::CallError;

@@ -40,12 +40,15 @@ const REFUSED: [u16; 7] = [0, 410, 429, 500, 503, 504, 409];
 /// Errors of a request that was served.
 const LOST: [u16; 3] = [0, 500, 504];
 
+/// What the errors of a schedule say first.
+pub(crate) const INJECTED: &str = "injected";
+
 /// The error of a code, as the client of the product makes it.
 pub(crate) fn error(code: u16, what: &str) -> CallError {
     if code == 0 {
-        return CallError::Unavailable(format!("the connection ended: {what}"));
+        return CallError::Unavailable(format!("{INJECTED}: the connection ended: {what}"));
     }
-    let status = Status::failure(&format!("injected: {what}"), "").with_code(code);
+    let status = Status::failure(&format!("{INJECTED}: {what}"), "").with_code(code);
     kube::Error::Api(status.boxed()).into()
 }
 

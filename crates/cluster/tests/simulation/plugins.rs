@@ -1,10 +1,13 @@
 //! The plugins of the simulation: what is published of them, what is in their charts, and what
 //! users ask for. Knows no rule of the product but the form of its objects.
 
+use crate::faults::INJECTED;
 use crate::invariants::all_of;
 use crate::store::Store;
 use api::conditions::{ConditionType, ModuleReason, find};
-use api::objects::{ModuleConfig, ModuleInfo, ModulePlugin, ObjectRef, ResourcePatch, object_ref};
+use api::objects::{
+    AppRelease, ModuleConfig, ModuleInfo, ModulePlugin, ObjectRef, ResourcePatch, object_ref,
+};
 use api::{Digest, Lifecycle, names as n};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -217,6 +220,14 @@ impl Store {
     /// Whether anything is offered.
     pub(crate) fn offers_plugins(&self) -> bool {
         !all_of::<ModuleConfig>(self).is_empty()
+    }
+
+    /// Whether a look for edits at rest met an error of the schedule.
+    pub(crate) fn was_looked_at_in_vain(&self) -> bool {
+        let met = |release: &AppRelease| {
+            release.status.as_ref().is_some_and(|status| status.message.contains(INJECTED))
+        };
+        all_of::<AppRelease>(self).iter().any(met)
     }
 
     /// Whether something is still to be done about a plugin. What another controller installed is

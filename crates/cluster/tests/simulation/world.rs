@@ -18,6 +18,7 @@ use cluster::Announcer;
 use cluster::execute::{Executor, Kinds};
 use cluster::round::{Ended, Written};
 use jiff::{SignedDuration, Timestamp};
+use planner::plan::DRIFT_INTERVAL_S;
 pub(crate) use rounds::End;
 use rounds::announcers;
 use serde_json::Value;
@@ -290,6 +291,13 @@ impl World {
                 *quiet.entry(cluster).or_default() += 1;
             }
             if quiet.len() == all && quiet.values().all(|rounds| *rounds >= QUIET) {
+                let mut stores = self.announcers.keys().map(|cluster| self.store_of(cluster));
+                if stores.any(|store| store.was_looked_at_in_vain()) {
+                    // What the last look met stands until the next.
+                    self.pass(DRIFT_INTERVAL_S);
+                    quiet.clear();
+                    continue;
+                }
                 self.everything_is_announced_once();
                 return;
             }
