@@ -41,9 +41,9 @@ impl Turn {
         Self { _clusters: Some(clusters), ..turn }
     }
 
-    /// Waits until only two others work on the machine: what is measured then is told by a limit.
+    /// Waits until only one other works on the machine: what is measured then is told by a limit.
     pub async fn measured() -> Self {
-        Self::places(PLATFORMS - 2).await
+        Self::places(PLATFORMS - 1).await
     }
 
     /// Waits until nobody else works on the machine. Whoever comes later waits too.

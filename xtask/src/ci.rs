@@ -14,6 +14,8 @@ use xtask::package::build_tools;
 use crate::times::{BUILD, Times};
 use crate::{codegen, tidy};
 
+/// Threads of other tests, also on machines with fewer cores.
+const THREADS: usize = 4;
 /// The one test binary that needs root and real clusters.
 const CLUSTER_TESTS: &str = "e2e";
 
@@ -65,8 +67,10 @@ fn steps(root: &Path, arguments: &Arguments, times: &mut Times, totals: &mut Tot
     told(times, "tests", || {
         // Every unit test, those beside the tests on clusters too; then all others but these.
         let units = ["--lib", "--bins"];
-        // More threads than cores: those that start an API server wait more than they compute.
-        let others = ["--exclude", CLUSTER_TESTS, "--test", "*", "--", "--test-threads=4"];
+        // Those that start an API server wait more than they compute.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = format!("--test-threads={}", cores.max(THREADS));
+        let others = ["--exclude", CLUSTER_TESTS, "--test", "*", "--", &threads];
         let documents = ["--exclude", CLUSTER_TESTS, "--doc"];
         let mut failed = Vec::new();
         for part in [&units[..], &others, &documents] {

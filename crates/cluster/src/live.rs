@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use together::Together;
-use tokio::sync::{RwLock, SemaphorePermit};
+use tokio::sync::RwLock;
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,8 +117,8 @@ impl Live {
         self
     }
 
-    /// Is asked by many: reads what they ask for at the same time once for all of them, and sends
-    /// only so many requests at a time.
+    /// Is read by many: what they ask for at the same time is read once for all of them, and only
+    /// so much at a time.
     #[must_use]
     pub fn together(mut self) -> Self {
         self.together = Some(Arc::default());
@@ -149,16 +149,13 @@ impl Live {
         together.read(key, async move { server.send(request).await }).await
     }
 
-    /// Sends a request that changes nothing. A read for which the server has no time yet is sent
-    /// again for a moment; a write never is: whoever made the round decides anew.
+    /// Sends a request. A read for which the server has no time yet is sent again for a moment; a
+    /// write never is: whoever made the round decides anew.
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
         let until = Instant::now() + BUSY_LIMIT;
         let is_read = request.method() == Method::GET;
         loop {
-            let place = self.place().await;
-            let answer = self.attempt(request.clone()).await?;
-            drop(place);
-            match answer {
+            match self.attempt(request.clone()).await? {
                 Answer::Value(value) => return Ok(value),
                 Answer::Busy { wait, error } => {
                     if !is_read || Instant::now() + wait > until {
@@ -183,25 +180,13 @@ impl Live {
         }
     }
 
-    /// Sends a write, where the fence lets it when its turn has come.
+    /// Sends a write, where the fence lets it.
     async fn write(&self, request: Request<Vec<u8>>) -> Result<Value, CallError> {
-        let _place = self.place().await;
         let _pass = match &self.fence {
             Some(fence) => Some(fence.pass().ok_or(CallError::NotLeader)?),
             None => None,
         };
-        match self.attempt(request).await? {
-            Answer::Value(value) => Ok(value),
-            Answer::Busy { wait: _, error } => Err(error),
-        }
-    }
-
-    /// A place among the requests that are under way, where there are only so many.
-    async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        match &self.together {
-            Some(together) => together.place().await,
-            None => None,
-        }
+        self.send(request).await
     }
 
     async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, CallError> {

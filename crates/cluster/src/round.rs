@@ -87,7 +87,7 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
         let servers = Servers { home: self.home, server: self.server };
         let own = Some(shadow.clone());
         let snapshot = observe(servers, self.store, self.fleet, &subject, own, depth).await;
-        self.is_of_this_cluster(&shadow, &snapshot.cluster_object)?;
+        self.is_of_this_cluster(&shadow, &snapshot.cluster_object).await?;
         announcer.catch_up(self.home, &shadow, self.now).await?;
         let previous = snapshot.status();
         let plan = planner::plan(&snapshot);
@@ -139,7 +139,7 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
 
     /// What was kept of an earlier cluster of this name says nothing of the one that is registered
     /// now: it is waited for until it has gone with its owner.
-    fn is_of_this_cluster(
+    async fn is_of_this_cluster(
         &self,
         shadow: &ClusterVersionShadow,
         cluster: &Observed<Option<ClusterObjectFacts>>,
@@ -148,18 +148,18 @@ impl<A: ApiServer, R: Renderer, C: Contents + Releases, F: Fleet> Round<'_, A, R
         let mut owners = shadow.metadata.owner_references.iter().flatten();
         let before = owners.find(|owner| owner.kind == kind);
         let Some(before) = before.filter(|_| self.cluster != GLOBAL) else { return Ok(()) };
-        let name = self.cluster;
-        match cluster {
-            Observed::Value(Some(now)) if now.uid == before.uid => Ok(()),
-            Observed::Value(Some(_)) => Err(CallError::Conflict(format!(
-                "ClusterVersionShadow {name} is of an earlier cluster {name}, and goes with it"
-            ))),
-            Observed::Value(None) | Observed::KindAbsent => {
-                Err(CallError::NotFound(object_ref::<Cluster>("", name).to_string()))
-            }
-            Observed::Unknown(error) => Err(CallError::Unavailable(error.clone())),
-            Observed::NotRead => Ok(()),
+        let now = match cluster {
+            Observed::Value(Some(now)) => now.uid.clone(),
+            // One that is malformed has a uid all the same.
+            _ => self.owner().await?.get("uid").and_then(Value::as_str).unwrap_or("").to_owned(),
+        };
+        if now == before.uid {
+            return Ok(());
         }
+        let name = self.cluster;
+        Err(CallError::Conflict(format!(
+            "ClusterVersionShadow {name} is of an earlier cluster {name}, and goes with it"
+        )))
     }
 
     /// The registered cluster as the owner of what is kept of it.

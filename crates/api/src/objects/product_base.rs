@@ -61,8 +61,9 @@ pub struct ProductBaseRegistry {
 
 /// A Secret by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct SecretRef {
-    /// Name in cpaas-system.
+    /// Name in cpaas-system; empty: none.
     pub name: String,
 }
 

@@ -1,6 +1,6 @@
-//! Many that use one API server: reads of the same thing that are asked for at the same time are
-//! one request, and only so many requests are under way at a time. Who asks is never answered by a
-//! request that was sent before: what is read is as fresh as if it was read alone.
+//! Many that read of one API server: what is asked for at the same time is one request, and only so
+//! many are under way at a time. Who asks is never answered by a request that was sent before: what
+//! is read is as fresh as if it was read alone.
 
 use crate::call::CallError;
 use futures::FutureExt as _;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-/// Requests at a time: more would only wait in the server, and time out there.
+/// Reads at a time: more would only wait in the server, and time out there.
 const IN_FLIGHT: usize = 32;
 /// From one request for a thing that many ask for to the next.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ const REMEMBERED: usize = 4096;
 type Answer = Result<Value, CallError>;
 type Request = Shared<BoxFuture<'static, Answer>>;
 
-/// The requests to one API server.
+/// The reads of one API server.
 pub(super) struct Together {
     things: Mutex<HashMap<String, Thing>>,
     places: Semaphore,
@@ -44,15 +44,11 @@ struct Thing {
     /// When the next one may be sent; None: at once, for the last was answered and only one had
     /// waited for it.
     due: Option<Instant>,
+    /// Tells that it became so.
+    free: Arc<Notify>,
 }
 
 impl Together {
-    /// A place among the requests that are under way, in the order in which they are asked for.
-    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.places.acquire().await.ok()
-    }
-
     /// What `send` answers, which is called after this was; by whoever asks first.
     pub(super) async fn read<S>(self: &Arc<Self>, key: String, send: S) -> Answer
     where
@@ -74,20 +70,26 @@ impl Together {
             thing.askers += 1;
             return next;
         }
-        let due = thing.due;
         let all = Arc::clone(self);
         let request = async move {
-            if let Some(due) = due {
-                tokio::time::sleep_until(due).await;
-            }
+            all.turn(&key).await;
+            // It is never closed; until there is a place, others may still join.
+            let _place = all.places.acquire().await;
+            let due = Some(Instant::now() + INTERVAL);
             let waited = all.of(&key, |thing| {
                 thing.next = None;
-                thing.due = Some(Instant::now() + INTERVAL);
+                thing.due = due;
                 thing.askers
             });
             let answer = send.await;
             if waited == 1 {
-                all.of(&key, |thing| thing.due = None);
+                all.of(&key, |thing| {
+                    // Unless another one was sent meanwhile.
+                    if thing.due == due {
+                        thing.due = None;
+                        thing.free.notify_waiters();
+                    }
+                });
             }
             answer
         };
@@ -95,6 +97,21 @@ impl Together {
         thing.askers = 1;
         thing.next = request.downgrade();
         request
+    }
+
+    /// Waits until the next request for a thing may be sent.
+    async fn turn(&self, key: &str) {
+        loop {
+            let free = self.of(key, |thing| Arc::clone(&thing.free));
+            // What is told from here on is heard.
+            let told = free.notified();
+            let due = self.of(key, |thing| thing.due);
+            let Some(due) = due.filter(|due| *due > Instant::now()) else { return };
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = told => {}
+            }
+        }
     }
 
     fn of<T>(&self, key: &str, change: impl FnOnce(&mut Thing) -> T) -> T {
@@ -125,14 +142,20 @@ mod tests {
     struct Server {
         together: Arc<Together>,
         requests: Arc<AtomicU64>,
+        under_way: Arc<AtomicU64>,
+        most: Arc<AtomicU64>,
     }
 
     impl Server {
         async fn read(&self, key: &str) -> u64 {
-            let requests = Arc::clone(&self.requests);
+            let (requests, most) = (Arc::clone(&self.requests), Arc::clone(&self.most));
+            let under_way = Arc::clone(&self.under_way);
             let send = async move {
                 let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
+                let now = under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                most.fetch_max(now, Ordering::Relaxed);
                 tokio::time::sleep(TAKES).await;
+                under_way.fetch_sub(1, Ordering::Relaxed);
                 Ok(json!(number))
             };
             self.together.read(key.to_owned(), send).await.unwrap().as_u64().unwrap()
@@ -173,19 +196,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_second_of_two_waits_for_the_first_and_no_longer() {
+        let (server, begun) = (Server::default(), Instant::now());
+        let both = futures::future::join(server.read("a"), server.read_after(1, "a")).await;
+        assert_eq!((both, begun.elapsed()), ((1, 2), TAKES * 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_are_under_way() {
+        let (server, begun) = (Server::default(), Instant::now());
+        let names: Vec<String> = (0..IN_FLIGHT * 3).map(|n| n.to_string()).collect();
+        // Those that wait for a place are joined.
+        let twice = names.iter().chain(&names[IN_FLIGHT..]).map(|name| server.read(name));
+        futures::future::join_all(twice).await;
+        let most = server.most.load(Ordering::Relaxed);
+        let sent = server.requests.load(Ordering::Relaxed);
+        let expected = (IN_FLIGHT as u64, 3 * IN_FLIGHT as u64, TAKES * 3);
+        assert_eq!((most, sent, begun.elapsed()), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_many_ask_for_is_asked_for_at_an_interval() {
         let server = Server::default();
         // For a second, one after the other; and each again.
         let all = (0..1000).map(|n| server.read_after(n, "a"));
         futures::future::join_all(all).await;
         let sent = server.requests.load(Ordering::Relaxed);
-        assert!((10..=13).contains(&sent), "{sent} requests");
+        assert!((10..=14).contains(&sent), "{sent} requests");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_holds_up_nobody() {
         let server = Server::default();
-        let hasty = tokio::time::timeout(INTERVAL + TAKES / 2, server.read("a"));
+        let hasty = tokio::time::timeout(TAKES + TAKES / 2, server.read("a"));
         let all = futures::future::join3(server.read("a"), hasty, server.read("a")).await;
         assert_eq!((all.0, all.1.ok(), all.2), (1, None, 2));
         // One that waits for its turn, and goes, leaves it to whoever comes.

@@ -154,7 +154,9 @@ pub(super) fn credential_of<'a>(
     let is_named = |c: &&ClusterCredential| named.is_none() || c.metadata.name.as_deref() == named;
     let found = credentials.iter().filter(is_named).find(|c| c.spec.cluster_name == name);
     found.ok_or_else(|| {
-        let told = named.map_or_else(String::new, |named| format!("; its Cluster names {named}"));
+        let told = named.map_or_else(String::new, |named| {
+            format!("; spec.clusterCredentialRef of its Cluster names {named}")
+        });
         format!("there is no ClusterCredential of {name} that can be read{told}")
     })
 }
@@ -257,7 +259,8 @@ mod tests {
         assert_eq!(taken(Some("cc-2")).as_deref(), Ok("cc-2"));
         for not_there in ["cc-3", "cc-4"] {
             let why = format!(
-                "there is no ClusterCredential of a that can be read; its Cluster names {not_there}"
+                "there is no ClusterCredential of a that can be read; \
+                 spec.clusterCredentialRef of its Cluster names {not_there}"
             );
             assert_eq!(taken(Some(not_there)), Err(why), "one of another is never taken");
         }

@@ -170,6 +170,26 @@ fn a_cluster_whose_address_moved_is_followed() {
     let (after, new) = advertised("10.0.0.2");
     assert!(!before.leads_to(&new) && after.leads_to(&new) && !after.leads_to(&old));
     assert!(!before.is_that_of(&after), "it is reached anew");
+    // Which credential it names is a part of the way, too.
+    let naming = |credential: &str| {
+        let cluster = object_ref::<Cluster>("", NAME);
+        let reference = json!({ "name": credential });
+        world
+            .server
+            .outside(|store| {
+                store.edit(&cluster, |value| value["spec"]["clusterCredentialRef"] = reference)
+            })
+            .unwrap();
+        let home = &world.server;
+        runtime.block_on(async { (route(home, NAME).await, place(home, NAME).await.unwrap()) })
+    };
+    let (named, place) = naming(NAME);
+    let named = named.unwrap();
+    assert_eq!((after.credential(), named.credential()), (None, Some(NAME)));
+    assert!(!after.leads_to(&place) && named.leads_to(&place) && named.is_that_of(&after));
+    let (nowhere, place) = naming("another");
+    let why = nowhere.err().map(|why| why.to_string()).unwrap_or_default();
+    assert!(why.contains("names another") && !named.leads_to(&place), "{why}");
 }
 
 #[test]
