@@ -10,15 +10,15 @@ const PLATFORMS: u32 = 4;
 
 static MACHINE: Semaphore = Semaphore::const_new(PLATFORMS as usize);
 
-/// Whole clusters come one after the other: they have the same names and addresses. Who waits for
-/// them waits here, where nobody stands behind.
-static CLUSTERS: Mutex<()> = Mutex::const_new(());
+/// Who needs a core waits here for others who do, where nobody stands behind. Whole clusters would
+/// also have the same names and addresses.
+static CORE: Mutex<()> = Mutex::const_new(());
 
 /// A place on the machine, given up when this value is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _places: Option<SemaphorePermit<'static>>,
-    _clusters: Option<MutexGuard<'static, ()>>,
+    _core: Option<MutexGuard<'static, ()>>,
 }
 
 impl Turn {
@@ -30,20 +30,15 @@ impl Turn {
     /// Takes no place: for what waits nearly all the time, for minutes, and is no matter to others.
     #[must_use]
     pub const fn at_rest() -> Self {
-        Self { _places: None, _clusters: None }
+        Self { _places: None, _core: None }
     }
 
-    /// Waits until no other whole clusters are up and only two platforms work on the machine: they
-    /// wait a lot, but they need a core of their own.
-    pub async fn whole_clusters() -> Self {
-        let clusters = CLUSTERS.lock().await;
+    /// Waits until nobody else has asked for a core and only two platforms work on the machine: for
+    /// whole clusters, which wait a lot, and for what is measured by a limit.
+    pub async fn with_a_core() -> Self {
+        let core = CORE.lock().await;
         let turn = Self::places(PLATFORMS - 2).await;
-        Self { _clusters: Some(clusters), ..turn }
-    }
-
-    /// Waits until only one other works on the machine: what is measured then is told by a limit.
-    pub async fn measured() -> Self {
-        Self::places(PLATFORMS - 1).await
+        Self { _core: Some(core), ..turn }
     }
 
     /// Waits until nobody else works on the machine. Whoever comes later waits too.
@@ -53,7 +48,7 @@ impl Turn {
 
     async fn places(count: u32) -> Self {
         match MACHINE.acquire_many(count).await {
-            Ok(places) => Self { _places: Some(places), _clusters: None },
+            Ok(places) => Self { _places: Some(places), _core: None },
             Err(closed) => unreachable!("nobody closes it: {closed}"),
         }
     }

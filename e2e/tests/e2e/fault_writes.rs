@@ -217,7 +217,7 @@ async fn every_error_kind() -> Result<()> {
 /// One upgrade in which requests meet errors; gives what each of them met first.
 async fn errors_of(seed: u64) -> Result<Vec<(String, String)>> {
     let reference = undisturbed().await?;
-    let (bench, faultd, start) = asked_in(Turn::measured().await).await?;
+    let (bench, faultd, start) = asked_in(Turn::with_a_core().await).await?;
     let (_, from) = bench.requests(u64::MAX)?;
     faultd.rotate(seed);
     let began = Instant::now();

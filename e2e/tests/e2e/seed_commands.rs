@@ -26,7 +26,7 @@ exit 1
 
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_commands() -> Result<()> {
-    let _turn = Turn::whole_clusters().await;
+    let _turn = Turn::with_a_core().await;
     let narrator = Narrator::stderr();
     let options = test_options(&["global"])?;
     Sandbox::new(options.clone(), Narrator::silent()).down().await?;

@@ -33,7 +33,7 @@ pub(crate) async fn done() -> Result<()> {
 }
 
 async fn on_new_clusters() -> Result<()> {
-    let _turn = Turn::whole_clusters().await;
+    let _turn = Turn::with_a_core().await;
     let narrator = Narrator::stderr();
     let options = test_options(&["global", workload::A])?;
     // What an earlier run left, also one that was killed.

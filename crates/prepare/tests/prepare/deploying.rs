@@ -41,6 +41,15 @@ async fn lead(stage: &Stage) {
     }
 }
 
+/// What happens on a stage where every new operator takes the Lease.
+async fn with_leaders(happens: impl AsyncFnOnce(&Stage)) {
+    let stage = Stage::new(true).await;
+    tokio::select! {
+        () = happens(&stage) => {}
+        () = lead(&stage) => unreachable!("it never returns"),
+    }
+}
+
 async fn jsonpath(stage: &Stage, object: &str, path: &str) -> String {
     stage.kubectl(&["get", "-n", NAMESPACE, object, "-o", &format!("jsonpath={path}")]).await
 }
@@ -225,20 +234,12 @@ async fn unable(stage: &Stage) {
 
 #[tokio::test]
 async fn deploy_comes_again_and_never_goes_back() {
-    let stage = Stage::new(true).await;
-    tokio::select! {
-        () = walk(&stage) => {}
-        () = lead(&stage) => unreachable!("it never returns"),
-    }
+    with_leaders(walk).await;
 }
 
 #[tokio::test]
 async fn deploy_refuses_what_it_must() {
-    let stage = Stage::new(true).await;
-    tokio::select! {
-        () = refusals(&stage) => {}
-        () = lead(&stage) => unreachable!("it never returns"),
-    }
+    with_leaders(refusals).await;
 }
 
 /// The account with which Pods pull from an external registry.
@@ -299,9 +300,5 @@ async fn without_sync(stage: &Stage) {
 
 #[tokio::test]
 async fn deploy_follows_a_sync_that_is_skipped() {
-    let stage = Stage::new(true).await;
-    tokio::select! {
-        () = without_sync(&stage) => {}
-        () = lead(&stage) => unreachable!("it never returns"),
-    }
+    with_leaders(without_sync).await;
 }
